@@ -1,0 +1,1 @@
+"""The Dagster objects of medpipe, one folder a line, and the resources they run on."""

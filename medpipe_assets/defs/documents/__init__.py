@@ -1,0 +1,1 @@
+"""The document line: assets, checks, sensors, jobs and partitions."""

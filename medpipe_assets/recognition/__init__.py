@@ -1,0 +1,1 @@
+"""Recognition: text becomes clinical entities with traits (negation, history, family, hypothetical) and attributes."""
