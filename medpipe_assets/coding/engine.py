@@ -20,7 +20,7 @@ class CodableText:
 
 @dataclass(frozen=True, slots=True)
 class CodableMention:
-    """A mention to be coded: where it is (`texts[text_index]`, spans in code points) and what the recogniser said of it.
+    """A mention to be coded: where it is (`texts[text_index]`, spans in code points) and what was said of it.
 
     Attributes:
         asserted: false where negated, of the family, or hypothetical.
@@ -66,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class DocumentCode:
-    """A code of the whole document, best first. `mentions` counts those that support it, `asserted` is true if any is."""
+    """A code of the whole document. `mentions` counts those that support it; `asserted` is true if any of them is."""
 
     code: str
     probability: float

@@ -1,1 +1,1 @@
-"""Extraction: bytes become pages of words. `engine.py` is the interface; each engine is a file named for its technology."""
+"""Extraction: bytes become pages of words. `engine.py` is the interface; an engine is a file."""
