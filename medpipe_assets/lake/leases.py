@@ -1,0 +1,157 @@
+"""Leases: who may write a stage's day, fenced so that a run that lost its lease can no longer commit.
+
+Iceberg appends never conflict, so nothing in the tables keeps two runs from doing the same work twice; this does. A
+lease is a row in a small SQLite database beside the catalog. Its `fence` grows with each acquisition; a commit happens
+inside a transaction that first sees the fence still in force, so commits of one lake are also serial.
+"""
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+LEASE_SECONDS = 120.0
+"""How long a lease of another machine's process stands without a renewal; each commit renews it."""
+POLL_SECONDS = 0.2
+BUSY_TIMEOUT_MS = 120_000
+
+_SCHEMA = """
+create table if not exists lease (
+    name text primary key, fence integer not null, holder text, clean integer not null, expires_at real not null
+);
+create table if not exists counter (name text primary key, value integer not null);
+"""
+
+
+class LeaseLostError(Exception):
+    """Another run took the lease over: this run's uncommitted chunk is abandoned, and the other run does the work."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease held. `clean` says whether the holder before this one released it, or was cut off."""
+
+    name: str
+    fence: int
+    clean: bool
+
+
+def _process_start(pid: int) -> str:
+    """When a process started, in the kernel's clock ticks, so that a reused pid is not taken for the old process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()} {os.getpid()} {_process_start(os.getpid())}"
+
+
+def _is_dead(holder: str) -> bool:
+    """True where the holder is a process of this machine that runs no more."""
+    host, _, rest = holder.partition(" ")
+    if host != socket.gethostname():
+        return False
+    pid, _, start = rest.partition(" ")
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _process_start(int(pid)) != start
+
+
+class Leases:
+    """The leases of one lake, in `path` (made when absent)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._connect() as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connect() as connection:
+            connection.execute("begin immediate")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("rollback")
+                raise
+            connection.execute("commit")
+
+    def _try_acquire(self, name: str) -> Lease | None:
+        with self._transaction() as connection:
+            row = connection.execute("select fence, holder, clean, expires_at from lease where name = ?", [name])
+            fence, holder, clean, expires_at = row.fetchone() or (0, None, 1, 0.0)
+            if holder is not None and expires_at > time.time() and not _is_dead(holder):
+                return None
+            connection.execute(
+                "insert or replace into lease values (?, ?, ?, 0, ?)",
+                [name, fence + 1, _holder(), time.time() + LEASE_SECONDS],
+            )
+            return Lease(name, fence + 1, bool(clean))
+
+    @contextmanager
+    def hold(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
+        """Hold a lease for the length of a `with` block, waiting while a living run has it.
+
+        Args:
+            name: e.g. 'extracted_text 2026-11-20'.
+            on_wait: called once when there is somebody to wait for.
+        """
+        lease = self._try_acquire(name)
+        if lease is None:
+            on_wait()
+        while lease is None:
+            time.sleep(POLL_SECONDS)
+            lease = self._try_acquire(name)
+        clean = False
+        try:
+            yield lease
+            clean = True
+        finally:
+            with self._transaction() as connection:
+                connection.execute(
+                    "update lease set holder = null, clean = ? where name = ? and fence = ?",
+                    [int(clean), lease.name, lease.fence],
+                )
+
+    @contextmanager
+    def commit(self, lease: Lease) -> Iterator[None]:
+        """The block in which a holder may change tables; renews the lease.
+
+        Raises:
+            LeaseLostError: where another run holds the lease by now; the block is not entered.
+        """
+        with self._transaction() as connection:
+            row = connection.execute("select fence from lease where name = ?", [lease.name]).fetchone()
+            if row is None or row[0] != lease.fence:
+                raise LeaseLostError(f"the lease '{lease.name}' was taken over by another run, which does the work")
+            connection.execute(
+                "update lease set expires_at = ? where name = ?", [time.time() + LEASE_SECONDS, lease.name]
+            )
+            yield
+
+    def next_numbers(self, name: str, count: int) -> range:
+        """`count` numbers, higher than all given out before under this name."""
+        with self._transaction() as connection:
+            row = connection.execute("select value from counter where name = ?", [name]).fetchone()
+            first = (row[0] if row else 0) + 1
+            connection.execute("insert or replace into counter values (?, ?)", [name, first + count - 1])
+        return range(first, first + count)
