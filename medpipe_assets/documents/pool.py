@@ -1,0 +1,174 @@
+"""A pool of worker processes for code that may crash, hang or eat memory on a bad document.
+
+A task that kills its worker, or runs past its time, costs that task alone: the worker is replaced, a crashed task is
+tried once more by itself, and then reported. Workers never outlive the parent. With no workers, tasks run here.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from medpipe_assets.errors import DocumentError, Reason
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1
+CRASH_TRIES = 2
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """How many workers, and what one task may take: seconds of wall time and bytes of address space (0: unlimited)."""
+
+    workers: int = 1
+    task_seconds: float = 600.0
+    memory_bytes: int = 0
+
+
+@dataclass
+class _Worker(Generic[Task]):
+    process: Any
+    pipe: Connection
+    task: Task | None = None
+    deadline: float = field(default=0.0)
+
+
+def map_tasks(
+    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
+) -> Iterator[tuple[Task, Result | DocumentError]]:
+    """Apply a function to each task, in whatever order results come.
+
+    Args:
+        function: picklable; a DocumentError that it raises becomes the task's result, any other exception becomes
+            engine_crashed with the exception's type and place (never its message, which may hold document text).
+        tasks: picklable; drawn only as workers become free.
+    """
+    if settings.workers == 0:
+        for task in tasks:
+            yield task, _call(function, task)
+        return
+    waiting: deque[tuple[Task, int]] = deque()
+    source = ((task, 1) for task in tasks)
+    idle: list[_Worker[tuple[Task, int]]] = []
+    busy: list[_Worker[tuple[Task, int]]] = []
+    try:
+        while True:
+            while len(busy) < settings.workers:
+                following = waiting.popleft() if waiting else next(source, None)
+                if following is None:
+                    break
+                worker = idle.pop() if idle else _start(function, settings)
+                _send(worker, following, settings)
+                busy.append(worker)
+            if not busy:
+                return
+            for worker in _ready(busy):
+                busy.remove(worker)
+                assert worker.task is not None
+                task, tries = worker.task
+                result = _receive(worker)
+                if result is None:
+                    _stop(worker)
+                    late = time.monotonic() >= worker.deadline
+                    if not late and tries < CRASH_TRIES:
+                        waiting.append((task, tries + 1))
+                        continue
+                    yield task, _lost(worker, late, settings)
+                else:
+                    idle.append(worker)
+                    yield task, result
+    finally:
+        for worker in (*idle, *busy):
+            _stop(worker)
+
+
+def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentError:
+    try:
+        return function(task)
+    except DocumentError as error:
+        return error
+    except MemoryError:
+        return DocumentError(Reason.TOO_LARGE, "out of memory")
+    except Exception as error:
+        return DocumentError(Reason.ENGINE_CRASHED, where(error))
+
+
+def where(error: BaseException) -> str:
+    """The type of an exception and where it was raised: what can be told without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
+    return f"{type(error).__name__}{place}"
+
+
+def _start(function: Callable[[Any], Any], settings: PoolSettings) -> _Worker[Any]:
+    # Spawned, not forked: the parent has threads (Arrow, Dagster), and a forked copy of their locks may never open.
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(there, function, settings.memory_bytes), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+def _work(pipe: Connection, function: Callable[[Any], Any], memory_bytes: int) -> None:
+    """The life of a worker: tasks in, results out, until the pipe closes."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if memory_bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_call(function, task))
+
+
+def _send(worker: _Worker[Task], task: Task, settings: PoolSettings) -> None:
+    worker.task = task
+    worker.deadline = time.monotonic() + settings.task_seconds
+    with suppress(OSError):  # a worker that died idle shows when its result is awaited
+        worker.pipe.send(task[0])  # type: ignore[index]
+
+
+def _ready(busy: list[_Worker[Task]]) -> list[_Worker[Task]]:
+    """Wait for a result, a death or a deadline; the workers concerned."""
+    patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+    pipes = set(wait([worker.pipe for worker in busy], timeout=patience))
+    now = time.monotonic()
+    return [worker for worker in busy if worker.pipe in pipes or worker.deadline <= now]
+
+
+def _receive(worker: _Worker[Any]) -> Any | None:
+    """The worker's result; None where it died or is late."""
+    try:
+        return worker.pipe.recv() if worker.pipe.poll() else None
+    except (EOFError, OSError):
+        return None
+
+
+def _lost(worker: _Worker[Any], late: bool, settings: PoolSettings) -> DocumentError:
+    if late:
+        return DocumentError(Reason.TIMEOUT, f"over {settings.task_seconds:g} s")
+    return DocumentError(Reason.ENGINE_CRASHED, f"the worker died with exit code {worker.process.exitcode}")
+
+
+def _stop(worker: _Worker[Any]) -> None:
+    worker.pipe.close()
+    worker.process.join(timeout=0.2)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
