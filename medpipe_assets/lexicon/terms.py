@@ -1,0 +1,142 @@
+"""Where terms come from: the tabular list's wording turned into what people write, and our own term lists.
+
+Each function yields `Term`s; nothing here compiles, matches or scores. Our own lists are `terms/*.tsv`, one concept a
+line; they are self-made and checked against the code table by the tests.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from medpipe_assets.lexicon.tabular import Row
+from medpipe_assets.lexicon.words import LANGUAGES
+
+FILES: Final = Path(__file__).parent / "terms"
+
+KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "include", "bag")
+"""Where a term's code comes from, most trusted first; the coder's calibration has a row for each:
+our own list, our abbreviations, a title, a title after 'unspecified' was taken out, an inclusion term, an 'includes'
+note, and a title or inclusion term found by its words alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A way to write a code's concept in a language, and which of KINDS it is."""
+
+    text: str
+    code: str
+    kind: str
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Abbreviation:
+    """An abbreviation with its code; an ambiguous one counts only in upper case, and for less."""
+
+    text: str
+    code: str
+    ambiguous: bool
+    language: str
+
+
+def table(name: str) -> list[dict[str, str]]:
+    """The rows of one of our own lists, by column."""
+    with (FILES / name).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def own() -> Iterator[Term]:
+    """Terms of `conditions.tsv`."""
+    for row in table("conditions.tsv"):
+        for language in LANGUAGES:
+            for text in (row[language] or "").split("|"):
+                if text:
+                    yield Term(text, row["code"], "own", language)
+
+
+def abbreviations() -> Iterator[Abbreviation]:
+    """Abbreviations of `abbreviations.tsv`."""
+    for row in table("abbreviations.tsv"):
+        yield Abbreviation(row["abbreviation"], row["code"], row["ambiguous"] == "yes", row["language"])
+
+
+@cache
+def not_conditions(language: str) -> frozenset[str]:
+    """Terms of the tabular list that in running text hardly ever name what their code means ('contact', 'stage 2')."""
+    return frozenset(row["term"] for row in table("not_conditions.tsv") if row["language"] == language)
+
+
+_BRACKETS = re.compile(r"\s*\[[^\]]*\]")
+_PARENTHESES = re.compile(r"\s*\([^)]*\)")
+_NOT_SAID = re.compile(
+    r",? (?:NOS|NEC|not elsewhere classified|not otherwise specified|(?:in|of) (?:other )?diseases classified elsewhere"
+    r"|without (?:mention of )?complications?|uncomplicated|unspecified as to [a-z ,]+)(?=,|$)",
+    re.IGNORECASE,
+)
+_UNSPECIFIED = re.compile(
+    r",? ?\b(?:or )?unspecified(?: (?:(?:part|parts|site|portion|quadrant|area|region) of|"
+    r"(?:site|organism|type|cause|severity|stage|laterality|trimester|degree|part|location|etiology|chronicity))\b)?"
+    r"(?=( |,|$))|^unspecified ",
+    re.IGNORECASE,
+)
+_OTHER = re.compile(r"^(?:other|certain|encounter for|contact with|exposure to|problems? related)\b", re.IGNORECASE)
+_CANCER = re.compile(r"^malignant neoplasm of (?:the )?", re.IGNORECASE)
+_SECONDARY = re.compile(r"^secondary malignant neoplasm of (?:the )?", re.IGNORECASE)
+_EITHER = re.compile(r"^(.* )?(?:of|in) ([a-z]+) (?:and|or) ([a-z]+)$", re.IGNORECASE)
+_RARELY_A_DIAGNOSIS: Final = frozenset("VWXY")
+"""Chapters of external causes: their titles read like police reports and never stand in a note word for word."""
+
+
+def of_tabular(rows: Iterable[Row]) -> Iterator[Term]:
+    """English terms of the tabular list: titles, inclusion terms and 'includes' notes with their usual variants."""
+    for row in rows:
+        if row.code[0] in _RARELY_A_DIAGNOSIS:
+            continue
+        for kind, texts in (("title", (row.title,)), ("inclusion", row.inclusions), ("include", row.includes)):
+            for text in texts:
+                for variant in variants(text):
+                    unsaid = "unspecified" in text.lower() and kind == "title"
+                    yield Term(variant, row.code, "unspecified" if unsaid else kind)
+
+
+def variants(text: str) -> Iterator[str]:
+    """What a person may write for a wording of the tabular list, most literal first.
+
+    'Pneumonia, unspecified organism' gives 'Pneumonia'; 'Hypertension (arterial) (benign)' gives 'Hypertension' and
+    the whole without parentheses; 'Polyp, cervix' gives 'cervix Polyp'. A wording that says 'other' names no concept
+    and gives nothing.
+    """
+    if _OTHER.match(text) or text.endswith(":"):
+        return
+    yield text
+    for plain in {_PARENTHESES.sub("", text): None, re.sub(r"[()]", "", text): None}:
+        said = " ".join(_UNSPECIFIED.sub(" ", _NOT_SAID.sub("", _BRACKETS.sub("", plain))).split()).strip(" ,")
+        said = re.sub(r"(?: (?:of|with|and|or|in))+$", "", said.replace(" ,", ","))
+        if not said:
+            continue
+        yield said
+        yield from _reworded(said)
+    for alias in re.findall(r"\[([^\]]+)\]", text):
+        if " " in alias and not _OTHER.match(alias):
+            yield alias
+
+
+def _reworded(said: str) -> Iterator[str]:
+    parts = [part.strip() for part in said.split(",")]
+    if len(parts) == 2 and not parts[1].startswith(("with", "due to", "not ")):
+        yield f"{parts[1]} {parts[0]}"
+    for pattern, words in ((_CANCER, ("cancer", "carcinoma")), (_SECONDARY, ("metastasis",))):
+        site = pattern.sub("", said)
+        if site != said:
+            for name in words:
+                yield f"{name} of {site}"
+                yield f"{site} {name}"
+    either = _EITHER.match(said)
+    if either:
+        head = said[: either.start(2)]
+        yield head + either.group(2)
+        yield head + either.group(3)
