@@ -8,11 +8,13 @@ import hashlib
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,9 +54,9 @@ class Lake:
         location.create()
         self.location = location
         self.leases = Leases(location.home / "leases.db")
-        self._catalog = SqlCatalog(
-            "medpipe", uri=f"sqlite:///{location.home / 'catalog.db'}", warehouse=location.zone("parquet")
-        )
+        # A file: URI, since a plain path loses what follows a '?'.
+        database = f"sqlite:///file:{quote(str(location.home / 'catalog.db'))}?uri=true"
+        self._catalog = SqlCatalog("medpipe", uri=database, warehouse=location.zone("parquet"))
         with suppress(NamespaceAlreadyExistsError):
             self._catalog.create_namespace(NAMESPACE)
 
@@ -134,7 +136,7 @@ class Lake:
         rows = conform(TABLES[name], rows)
         table = self.table(name)
         if replace is not None:
-            table.overwrite(rows, overwrite_filter=replace)
+            overwrite(table, rows, replace)
         elif rows.num_rows:
             table.append(rows)
 
@@ -176,6 +178,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def overwrite(table: Table, rows: pa.Table, replace: BooleanExpression, branch: str = "main") -> None:
+    """Replace the rows that match by others, in one commit."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Delete operation did not match any records")
+        table.overwrite(rows, overwrite_filter=replace, branch=branch)
 
 
 def conform(contract: TableContract, rows: pa.Table) -> pa.Table:

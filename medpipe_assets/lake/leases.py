@@ -8,6 +8,7 @@ inside a transaction that first sees the fence still in force, so commits of one
 import os
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LEASE_SECONDS = 120.0
-"""How long a lease of another machine's process stands without a renewal; each commit renews it."""
+"""How long a lease held by a process of another machine stands without a renewal."""
+RENEWAL_SECONDS = 30.0
 POLL_SECONDS = 0.2
 BUSY_TIMEOUT_MS = 120_000
 
@@ -53,19 +55,22 @@ def _holder() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_process_start(os.getpid())}"
 
 
-def _is_dead(holder: str) -> bool:
-    """True where the holder is a process of this machine that runs no more."""
+def _stands(holder: str, expires_at: float) -> bool:
+    """Whether a lease still binds others: a process of this machine as long as it lives, another's until it expires.
+
+    So neither a clock set back nor a document that takes an hour lets two runs into the same work.
+    """
     host, _, rest = holder.partition(" ")
     if host != socket.gethostname():
-        return False
+        return expires_at > time.time()
     pid, _, start = rest.partition(" ")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
-    return _process_start(int(pid)) != start
+    except PermissionError:
+        return True
+    return _process_start(int(pid)) == start
 
 
 class Leases:
@@ -99,7 +104,7 @@ class Leases:
         with self._transaction() as connection:
             row = connection.execute("select fence, holder, clean, expires_at from lease where name = ?", [name])
             fence, holder, clean, expires_at = row.fetchone() or (0, None, 1, 0.0)
-            if holder is not None and expires_at > time.time() and not _is_dead(holder):
+            if holder is not None and _stands(holder, expires_at):
                 return None
             connection.execute(
                 "insert or replace into lease values (?, ?, ?, 0, ?)",
@@ -121,20 +126,32 @@ class Leases:
         while lease is None:
             time.sleep(POLL_SECONDS)
             lease = self._try_acquire(name)
-        clean = False
+        clean, released = False, threading.Event()
+        renewal = threading.Thread(target=self._renew, args=(lease, released), daemon=True)
+        renewal.start()
         try:
             yield lease
             clean = True
         finally:
+            released.set()
+            renewal.join()
             with self._transaction() as connection:
                 connection.execute(
                     "update lease set holder = null, clean = ? where name = ? and fence = ?",
                     [int(clean), lease.name, lease.fence],
                 )
 
+    def _renew(self, lease: Lease, released: threading.Event) -> None:
+        while not released.wait(RENEWAL_SECONDS):
+            with self._transaction() as connection:
+                connection.execute(
+                    "update lease set expires_at = ? where name = ? and fence = ?",
+                    [time.time() + LEASE_SECONDS, lease.name, lease.fence],
+                )
+
     @contextmanager
     def commit(self, lease: Lease) -> Iterator[None]:
-        """The block in which a holder may change tables; renews the lease.
+        """The block in which a holder may change tables.
 
         Raises:
             LeaseLostError: where another run holds the lease by now; the block is not entered.
@@ -143,9 +160,6 @@ class Leases:
             row = connection.execute("select fence from lease where name = ?", [lease.name]).fetchone()
             if row is None or row[0] != lease.fence:
                 raise LeaseLostError(f"the lease '{lease.name}' was taken over by another run, which does the work")
-            connection.execute(
-                "update lease set expires_at = ? where name = ?", [time.time() + LEASE_SECONDS, lease.name]
-            )
             yield
 
     def next_numbers(self, name: str, count: int) -> range:

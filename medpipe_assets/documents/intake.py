@@ -1,0 +1,203 @@
+"""Intake: what an inbox lists becomes receipts, and receipts become documents in the raw zone.
+
+A receipt is a file in the lake that names sources (their names are patient data, so nothing else may): whoever finds
+new arrivals writes one, and whatever run comes next takes them in. It goes when everything it names is recorded in
+`document_sources`, so nothing that arrived is lost, whoever is killed when.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from medpipe_assets.documents.stage import Progress, Silence
+from medpipe_assets.errors import DocumentError
+from medpipe_assets.extraction.archive import members
+from medpipe_assets.extraction.media_type import ZIP, sniff
+from medpipe_assets.inbox.engine import Arrival, source_id
+from medpipe_assets.lake import quarantine
+from medpipe_assets.lake.lake import Lake, columns_to_table, write_atomically
+from medpipe_assets.lake.leases import Lease
+
+INBOX = "inbox"
+"""The name under which intake's failures stand in quarantine, and of its lease."""
+CHUNK_SOURCES = 500
+CHUNK_BYTES = 256 * 1024 * 1024
+MEMBER_SEPARATOR = "!/"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Arrivals received together on a day; `id` names its file."""
+
+    id: str
+    day: dt.date
+    arrivals: tuple[Arrival, ...]
+
+
+@dataclass
+class IntakeReport:
+    """What was taken in; counts only. A ZIP counts as one source and each of its members as another."""
+
+    sources: int = 0
+    documents: int = 0
+    unreadable: int = 0
+    size_bytes: int = 0
+
+
+def _folder(lake: Lake) -> Path:
+    return Path(lake.location.raw) / "receipts"
+
+
+def known_versions(lake: Lake) -> set[tuple[str, str]]:
+    """(source_id, version) of everything ever taken in."""
+    rows = lake.read("document_sources", ("source_id", "version"))
+    return set(zip(rows["source_id"].to_pylist(), rows["version"].to_pylist(), strict=True))
+
+
+def receive(lake: Lake, arrivals: Iterable[Arrival], day: dt.date) -> Receipt | None:
+    """Write a receipt for those arrivals that are neither taken in nor on another receipt; None where there are none."""
+    waiting = {(a.source_id, a.version) for receipt in pending_receipts(lake) for a in receipt.arrivals}
+    known = known_versions(lake) | waiting
+    new = {a.uri: a for a in arrivals if (a.source_id, a.version) not in known}
+    if not new:
+        return None
+    receipt = Receipt(uuid.uuid4().hex, day, tuple(new.values()))
+    lines = "".join(json.dumps({"uri": a.uri, "version": a.version, "size": a.size}) + "\n" for a in receipt.arrivals)
+    write_atomically(_folder(lake) / day.isoformat() / f"{receipt.id}.jsonl", lines.encode())
+    return receipt
+
+
+def pending_receipts(lake: Lake, day: dt.date | None = None) -> list[Receipt]:
+    """Receipts not taken in yet, oldest day first."""
+    receipts = []
+    for file in sorted(_folder(lake).glob(f"{day.isoformat() if day else '*'}/*.jsonl")):
+        try:
+            lines = file.read_text().splitlines()
+        except FileNotFoundError:  # another run has just finished with it
+            continue
+        arrivals = tuple(Arrival(**json.loads(line)) for line in lines)
+        receipts.append(Receipt(file.stem, dt.date.fromisoformat(file.parent.name), arrivals))
+    return receipts
+
+
+def take_in(
+    lake: Lake,
+    day: dt.date,
+    fetch: Callable[[str], bytes],
+    *,
+    run_id: str,
+    progress: Progress = Silence(),
+) -> IntakeReport:
+    """Fetch what a day's receipts name, keep the bytes, and record every source.
+
+    Args:
+        fetch: bytes of a URI; a DocumentError that it raises puts that source into quarantine.
+    """
+    report = IntakeReport()
+    # One lease for all days: the same bytes taken in on two days at once would be one document with two first days.
+    with lake.leases.hold(INBOX, on_wait=lambda: progress.waiting(INBOX)) as lease:
+        receipts = pending_receipts(lake, day)
+        known = known_versions(lake)
+        todo = {a.uri: a for r in receipts for a in r.arrivals if (a.source_id, a.version) not in known}
+        progress.begin(INBOX, len(todo))
+        chunk = _Chunk()
+        for arrival in todo.values():
+            _take(lake, arrival, fetch, chunk)
+            progress.advance(1)
+            if len(chunk.seen) >= CHUNK_SOURCES or chunk.size_bytes >= CHUNK_BYTES:
+                _commit(lake, lease, day, chunk, run_id, report)
+                chunk = _Chunk()
+        _commit(lake, lease, day, chunk, run_id, report)
+        for receipt in receipts:
+            (_folder(lake) / day.isoformat() / f"{receipt.id}.jsonl").unlink(missing_ok=True)
+    return report
+
+
+@dataclass
+class _Chunk:
+    seen: list[tuple[str, str, str | None]] = field(default_factory=list)  # uri, version, document_id
+    failures: list[quarantine.Failure] = field(default_factory=list)
+    size_bytes: int = 0
+
+
+def _take(lake: Lake, arrival: Arrival, fetch: Callable[[str], bytes], chunk: _Chunk) -> None:
+    """Read one source, keep its document or its members' documents, and note what was seen."""
+    try:
+        data = fetch(arrival.uri)
+        if not _is_zip(data):
+            _keep(lake, arrival.uri, arrival.version, data, chunk)
+            return
+        for uri, member in _members(arrival.uri, data):
+            if isinstance(member, DocumentError):
+                chunk.failures.append(quarantine.Failure(source_id(uri), None, member))
+                chunk.seen.append((uri, arrival.version, None))
+            else:
+                _keep(lake, uri, arrival.version, member, chunk)
+    except DocumentError as error:
+        chunk.failures.append(quarantine.Failure(arrival.source_id, None, error))
+    chunk.seen.append((arrival.uri, arrival.version, None))
+
+
+def _is_zip(data: bytes) -> bool:
+    try:
+        return sniff(data) == ZIP
+    except DocumentError:  # the first stage says what is wrong with it
+        return False
+
+
+def _members(uri: str, data: bytes) -> Iterator[tuple[str, bytes | DocumentError]]:
+    for name, member in members(data):
+        yield f"{uri}{MEMBER_SEPARATOR}{quote(name, errors='surrogateescape')}", member
+
+
+def _keep(lake: Lake, uri: str, version: str, data: bytes, chunk: _Chunk) -> None:
+    chunk.seen.append((uri, version, lake.keep(data)))
+    chunk.size_bytes += len(data)
+
+
+def _commit(lake: Lake, lease: Lease, day: dt.date, chunk: _Chunk, run_id: str, report: IntakeReport) -> None:
+    if not chunk.seen:
+        return
+    now = dt.datetime.now(dt.UTC)
+    count = len(chunk.seen)
+    uris, versions, documents = (list(column) for column in zip(*chunk.seen, strict=True))
+    sources = [source_id(uri) for uri in uris]
+    sequence = list(lake.leases.next_numbers("document_sources", count))
+    with lake.leases.commit(lease):
+        quarantine.record(lake, INBOX, day, chunk.failures, sources, run_id=run_id, now=now)
+        columns: dict[str, list[Any]] = {
+            "source_id": sources,
+            "document_id": documents,
+            "ingest_date": [day] * count,
+            "uri": uris,
+            "version": versions,
+            "received_at": [now] * count,
+            "sequence": sequence,
+            "deleted": [False] * count,
+            "run_id": [run_id] * count,
+            "processed_at": [now] * count,
+        }
+        lake.write("document_sources", columns_to_table("document_sources", columns))
+    report.sources += count
+    report.documents += sum(d is not None for d in documents)
+    report.unreadable += len(chunk.failures)
+    report.size_bytes += chunk.size_bytes
+
+
+def documents_of(lake: Lake, uris: Collection[str]) -> dict[str, list[str]]:
+    """The current documents of sources (and of the members of ZIPs), with the URIs that hold each, in listed order."""
+    rows = lake.read("document_sources", ("uri", "document_id", "sequence", "deleted"))
+    latest: dict[str, tuple[int, str | None]] = {}
+    for uri, document_id, sequence, deleted in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
+        if uri.split(MEMBER_SEPARATOR)[0] in uris and sequence > latest.get(uri, (0, None))[0]:
+            latest[uri] = (sequence, None if deleted else document_id)
+    found: dict[str, list[str]] = {}
+    for uri, (_, document_id) in sorted(latest.items()):
+        if document_id is not None:
+            found.setdefault(document_id, []).append(uri)
+    return found

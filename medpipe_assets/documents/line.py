@@ -1,0 +1,193 @@
+"""The document line: which stage reads which tables, by which engine, under which version, and what must hold after.
+
+This is the one place where engines meet tables. Stages are data made from the four engines; `stage.run_stage` runs
+any of them.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from medpipe_assets.coding import icd10cm
+from medpipe_assets.coding.engine import CodableMention, CodableText, CodingEngine
+from medpipe_assets.coding.stage import CODED_CATEGORIES, code_document, is_asserted
+from medpipe_assets.documents import checks
+from medpipe_assets.documents.checks import Rule, Tables
+from medpipe_assets.documents.stage import Output, Rows, Stage, Task
+from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.extraction.engine import ExtractionEngine
+from medpipe_assets.extraction.media_type import SUPPORTED, sniff
+from medpipe_assets.extraction.stage import extract_document
+from medpipe_assets.recognition.engine import RecognitionEngine
+from medpipe_assets.recognition.stage import recognise_document
+from medpipe_assets.recognition.texts import JoinedText, source_texts
+from medpipe_assets.translation.engine import TranslationEngine
+from medpipe_assets.translation.stage import translate_document
+
+CODE_VERSIONS: Mapping[str, int] = {
+    "raw_documents": 1,
+    "extracted_text": 1,
+    "translated_text": 1,
+    "entities": 1,
+    "icd10_mappings": 1,
+}
+"""Raise a stage's number when its code around the engine would give other rows: its work is then redone."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engine of each stage."""
+
+    extraction: ExtractionEngine
+    translation: TranslationEngine
+    recognition: RecognitionEngine
+    coding: CodingEngine
+
+
+def _billable(code: str) -> bool | None:
+    entry = icd10cm.lookup(code)
+    return None if entry is None else entry.billable
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "raw_documents": (checks.media_types_are_supported(SUPPORTED),),
+    "extracted_text": (
+        checks.pages_have_a_language,
+        checks.words_match_their_page,
+        checks.words_inside_page,
+        checks.confidence_in_range,
+    ),
+    "translated_text": (checks.segments_match_their_page,),
+    "entities": (checks.entities_match_their_page, checks.entity_scores_in_range),
+    "icd10_mappings": (checks.codes_have_their_entity, checks.codes_are_valid(_billable)),
+}
+"""The rules a stage's rows must satisfy. A new rule is added here and nowhere else."""
+
+RULE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "raw_documents": ("media_types_are_supported",),
+    "extracted_text": tuple(rule.__name__ for rule in RULES["extracted_text"]),
+    "translated_text": tuple(rule.__name__ for rule in RULES["translated_text"]),
+    "entities": tuple(rule.__name__ for rule in RULES["entities"]),
+    "icd10_mappings": ("codes_have_their_entity", "codes_are_valid"),
+}
+
+READS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "raw_documents": {},
+    "extracted_text": {"raw_documents": ("media_type", "raw_key")},
+    "translated_text": {"pages": ("page", "language", "text")},
+    "entities": {
+        "pages": ("page", "language", "text"),
+        "segments": (
+            "page", "segment_index", "source_begin", "source_end", "source_text", "target_text", "alignment", "quality",
+        ),
+    },
+    "icd10_mappings": {
+        "pages": ("page", "language", "text"),
+        "entities": ("entity_id", "category", "type", "source_spans", "score", "traits"),
+    },
+}  # fmt: skip
+"""The columns that a stage reads of the tables before it."""
+
+
+def check_rules(stage: str, tables: Tables) -> dict[str, Collection[str]]:
+    """Offending document ids of each of a stage's rules."""
+    return {name: rule(tables) for name, rule in zip(RULE_NAMES[stage], RULES[stage], strict=True)}
+
+
+def stages(engines: Engines, raw_root: Path) -> dict[str, Stage]:
+    """The line's stages, in order.
+
+    Args:
+        raw_root: folder of the raw zone.
+    """
+    processes: Mapping[str, tuple[str, Callable[[Task], Output], bool]] = {
+        "raw_documents": ("content", partial(_inspect, raw_root), False),
+        "extracted_text": (_label(engines.extraction), partial(_extract, engines.extraction, raw_root), True),
+        "translated_text": (_label(engines.translation), partial(_translate, engines.translation), False),
+        "entities": (_label(engines.recognition), partial(_recognise, engines.recognition), False),
+        "icd10_mappings": (_label(engines.coding), partial(_code, engines.coding), False),
+    }
+    return {
+        name: Stage(
+            name=name,
+            version=f"{label} code {CODE_VERSIONS[name]}",
+            reads=READS[name],
+            process=process,
+            parallel=parallel,
+            check=partial(check_rules, name),
+        )
+        for name, (label, process, parallel) in processes.items()
+    }
+
+
+def _label(engine: ExtractionEngine | TranslationEngine | RecognitionEngine | CodingEngine) -> str:
+    return f"{engine.name} {engine.version}"
+
+
+def _raw_file(raw_root: Path, document_id: str) -> Path:
+    return raw_root / "documents" / document_id[:2] / document_id
+
+
+def _read_raw(raw_root: Path, document_id: str) -> bytes:
+    try:
+        return _raw_file(raw_root, document_id).read_bytes()
+    except OSError as error:
+        raise DocumentError(Reason.UNREADABLE, f"raw zone: {error.strerror}") from None
+
+
+def _inspect(raw_root: Path, task: Task) -> Output:
+    data = _read_raw(raw_root, task.document_id)
+    media_type = sniff(data)
+    if media_type not in SUPPORTED:
+        raise DocumentError(Reason.UNSUPPORTED_TYPE, media_type)
+    row = {
+        "media_type": [media_type],
+        "size_bytes": [len(data)],
+        "page_count": [None],
+        "raw_key": [str(_raw_file(Path(), task.document_id))],
+    }
+    return Output({"raw_documents": row})
+
+
+def _extract(engine: ExtractionEngine, raw_root: Path, task: Task) -> Output:
+    (row,) = task.rows["raw_documents"]
+    tables, failures = extract_document(engine, _read_raw(raw_root, task.document_id), row["media_type"])
+    return Output(tables, failures)
+
+
+def _translate(engine: TranslationEngine, task: Task) -> Output:
+    return Output({"segments": translate_document(engine, task.rows["pages"])})
+
+
+def _recognise(engine: RecognitionEngine, task: Task) -> Output:
+    rows = task.rows
+    return Output({"entities": recognise_document(engine, task.document_id, rows["pages"], rows["segments"])})
+
+
+def _code(engine: CodingEngine, task: Task) -> Output:
+    joined = source_texts(task.rows["pages"])
+    coded = [row for row in task.rows["entities"] if row["category"] in CODED_CATEGORIES]
+    mentions = [codable(joined, row) for row in coded]
+    texts = [CodableText(text.text, text.language) for text in joined]
+    return Output(code_document(engine, texts, coded, mentions))
+
+
+def codable(texts: list[JoinedText], entity: Mapping[str, object]) -> CodableMention:
+    """An entity as a coder sees it: its spans within the joined text that holds its first page."""
+    spans: Rows = entity["source_spans"]  # type: ignore[assignment]
+    traits = tuple(trait["name"] for trait in entity["traits"])  # type: ignore[attr-defined]
+    for index, text in enumerate(texts):
+        begins = {piece.page: piece.begin for piece in text.pieces}
+        if all(span["page"] in begins for span in spans):
+            offsets = tuple((begins[s["page"]] + s["begin"], begins[s["page"]] + s["end"]) for s in spans)
+            return CodableMention(
+                text_index=index,
+                spans=offsets,
+                category=str(entity["category"]),
+                type=str(entity["type"]),
+                score=float(entity["score"]),  # type: ignore[arg-type]
+                traits=traits,
+                asserted=is_asserted(traits),
+            )
+    raise DocumentError(Reason.INCONSISTENT, "an entity lies on pages of two languages")

@@ -1,0 +1,333 @@
+"""Running a stage over a day: work list, chunks, checks, commits. The same for every stage; what differs is data.
+
+A chunk is committed data first, verdicts last, under the stage's lease. Killed anywhere, a rerun ends in the same
+content, and at most a chunk of work is repeated.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medpipe_assets.documents.pool import PoolSettings, map_tasks
+from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.lake import quarantine
+from medpipe_assets.lake.lake import Lake, columns_to_table
+from medpipe_assets.lake.leases import Lease
+from medpipe_assets.lake.ledger import DONE, QUARANTINED, Work, inputs_of, read_vouched, sweep, verdicts, work_list
+from medpipe_assets.lake.schemas import tables_of
+
+Columns = dict[str, list[Any]]
+Rows = list[dict[str, Any]]
+Tables = Mapping[str, pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A document to be processed, with its rows of the tables that the stage reads."""
+
+    document_id: str
+    rows: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a stage made of a document: columns by table (those of the contract less the common ones), pages failed."""
+
+    tables: Mapping[str, Columns]
+    failures: tuple[DocumentError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as data.
+
+    Attributes:
+        name: one of schemas.STAGES.
+        version: engine name, engine version, settings, code version; a change redoes the stage's work.
+        reads: columns wanted of each table read.
+        process: makes a document's output; raises DocumentError. Picklable where `parallel`.
+        parallel: whether documents go to worker processes, because parsing them may crash or takes long.
+        check: offending document ids by check name, given the chunk's tables and those read.
+    """
+
+    name: str
+    version: str
+    reads: Mapping[str, Sequence[str]]
+    process: Callable[[Task], Output]
+    parallel: bool
+    check: Callable[[Tables], Mapping[str, Collection[str]]]
+
+
+@dataclass(frozen=True)
+class ChunkSettings:
+    """When a chunk is committed: whichever of the two comes first."""
+
+    documents: int = 500
+    seconds: float = 20.0
+
+
+class Progress(Protocol):
+    """Who watches a stage work: the log, or a bar on a terminal."""
+
+    def begin(self, stage: str, total: int) -> None: ...
+
+    def advance(self, documents: int) -> None: ...
+
+    def waiting(self, stage: str) -> None: ...
+
+
+class Silence:
+    """Nobody watches."""
+
+    def begin(self, stage: str, total: int) -> None:
+        pass
+
+    def advance(self, documents: int) -> None:
+        pass
+
+    def waiting(self, stage: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which documents to process: all that need it, or, of `only`, those that need it, or (`force`) all of them."""
+
+    only: frozenset[str] | None = None
+    force: bool = False
+
+
+@dataclass
+class StageReport:
+    """What a stage did in a run; counts only."""
+
+    stage: str
+    processed: int = 0
+    done: int = 0
+    quarantined: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    chunks: int = 0
+    swept: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Chunk:
+    outputs: list[tuple[str, Output | DocumentError]] = field(default_factory=list)
+    read: list[Tables] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def is_full(self, settings: ChunkSettings) -> bool:
+        return len(self.outputs) >= settings.documents or time.monotonic() - self.begun >= settings.seconds
+
+
+def run_stage(
+    lake: Lake,
+    stage: Stage,
+    day: dt.date,
+    *,
+    run_id: str,
+    selection: Selection = Selection(),
+    pool: PoolSettings = PoolSettings(),
+    chunks: ChunkSettings = ChunkSettings(),
+    progress: Progress = Silence(),
+) -> StageReport:
+    """Process what a day's work list holds, and commit it chunk by chunk.
+
+    Raises:
+        LeaseLostError: where another run took over; its own commits stand, nothing is half done.
+    """
+    report = StageReport(stage.name)
+    begun = time.monotonic()
+    name = f"{stage.name} {day.isoformat()}"
+    with lake.leases.hold(name, on_wait=lambda: progress.waiting(stage.name)) as lease:
+        if not lease.clean:
+            with lake.leases.commit(lease):
+                report.swept = sweep(lake, stage.name, day)
+        work = _work(lake, stage, day, selection)
+        progress.begin(stage.name, len(work.input_versions))
+        if work.input_versions:
+            _run_chunks(lake, stage, day, work, lease, report, run_id, pool, chunks, progress)
+        if work.redo:
+            with lake.leases.commit(lease):
+                sweep(lake, stage.name, day)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _work(lake: Lake, stage: Stage, day: dt.date, selection: Selection) -> Work:
+    return work_list(
+        inputs_of(lake, stage.name, day),
+        verdicts(lake, stage.name, [day]),
+        stage.version,
+        only=selection.only,
+        force=selection.force,
+    )
+
+
+def _run_chunks(
+    lake: Lake,
+    stage: Stage,
+    day: dt.date,
+    work: Work,
+    lease: Lease,
+    report: StageReport,
+    run_id: str,
+    pool: PoolSettings,
+    settings: ChunkSettings,
+    progress: Progress,
+) -> None:
+    chunk = _Chunk()
+
+    def tasks() -> Iterator[Task]:
+        for ids in _batches(list(work.input_versions), settings.documents):
+            read = _read(lake, stage, day, ids)
+            chunk.read.append(read)
+            yield from _tasks(ids, read)
+
+    def commit() -> None:
+        with lake.leases.commit(lease):
+            _commit(lake, stage, day, work, chunk, lease, report, run_id)
+        # Documents still in the pool were read before this commit, so what was read last stays.
+        chunk.outputs, chunk.read, chunk.begun = [], chunk.read[-2:], time.monotonic()
+
+    in_process = PoolSettings(0)
+    for task, output in map_tasks(stage.process, tasks(), pool if stage.parallel else in_process):
+        chunk.outputs.append((task.document_id, output))
+        progress.advance(1)
+        if chunk.is_full(settings):
+            commit()
+    if chunk.outputs:
+        commit()
+
+
+def _batches(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(ids)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _read(lake: Lake, stage: Stage, day: dt.date, ids: Sequence[str]) -> Tables:
+    return {
+        table: read_vouched(lake, table, ("document_id", *columns), days=[day], documents=ids)
+        for table, columns in stage.reads.items()
+    }
+
+
+def _tasks(ids: Sequence[str], read: Tables) -> Iterator[Task]:
+    grouped: dict[str, dict[str, Rows]] = {document_id: {name: [] for name in read} for document_id in ids}
+    for name, table in read.items():
+        for row in table.to_pylist():
+            grouped[row["document_id"]][name].append(row)
+    for document_id, rows in grouped.items():
+        yield Task(document_id, rows)
+
+
+def _commit(
+    lake: Lake, stage: Stage, day: dt.date, work: Work, chunk: _Chunk, lease: Lease, report: StageReport, run_id: str
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    common = {"ingest_date": day, "stage_version": stage.version, "run_id": run_id, "processed_at": now}
+    outputs = dict(chunk.outputs)
+    try:
+        tables = _assemble(stage, work, outputs, common)
+    except ValueError:
+        outputs = {d: _if_it_fits(stage, work, d, output, common) for d, output in outputs.items()}
+        tables = _assemble(stage, work, outputs, common)
+    for document_id, check in _offending(stage, tables, chunk.read).items():
+        outputs[document_id] = DocumentError(Reason.INCONSISTENT, f"its rows fail the check {check}")
+    quarantined = {d: output for d, output in outputs.items() if isinstance(output, DocumentError)}
+    counts: dict[str, int] = dict.fromkeys(outputs, 0)
+    for name, rows in tables.items():
+        kept = rows.filter(pc.invert(pc.is_in(rows["document_id"], pa.array(sorted(quarantined), pa.string()))))
+        lake.write(name, kept)
+        report.rows[name] = report.rows.get(name, 0) + kept.num_rows
+        for document_id in kept["document_id"].to_pylist():
+            counts[document_id] += 1
+    quarantine.record(
+        lake, stage.name, day, _failures(lake, outputs), list(outputs), run_id=run_id, now=now
+    )  # fmt: skip
+    ids = list(outputs)
+    lake.write(
+        "stage_status",
+        columns_to_table(
+            "stage_status",
+            {
+                "document_id": ids,
+                "input_version": [work.input_versions[d] for d in ids],
+                **{name: [value] * len(ids) for name, value in common.items()},
+                "stage": [stage.name] * len(ids),
+                "outcome": [QUARANTINED if d in quarantined else DONE for d in ids],
+                "reason": [quarantined[d].reason.value if d in quarantined else None for d in ids],
+                "row_count": [counts[d] for d in ids],
+                "fence": [lease.fence] * len(ids),
+            },
+        ),
+    )
+    report.chunks += 1
+    report.processed += len(ids)
+    report.quarantined += len(quarantined)
+    report.done += len(ids) - len(quarantined)
+
+
+def _assemble(
+    stage: Stage, work: Work, outputs: Mapping[str, Output | DocumentError], common: Mapping[str, Any]
+) -> dict[str, pa.Table]:
+    """The chunk's rows, table by table, with the common columns added."""
+    assembled: dict[str, pa.Table] = {}
+    for contract in tables_of(stage.name):
+        columns: Columns = {column.name: [] for column in contract.columns}
+        for document_id, output in outputs.items():
+            if isinstance(output, DocumentError):
+                continue
+            own = output.tables.get(contract.name, {})
+            count = len(next(iter(own.values()), ()))
+            for name, values in own.items():
+                columns[name] += values
+            columns["document_id"] += [document_id] * count
+            columns["input_version"] += [work.input_versions[document_id]] * count
+        total = len(columns["document_id"])
+        columns |= {name: [value] * total for name, value in common.items()}
+        assembled[contract.name] = columns_to_table(contract.name, columns)
+    return assembled
+
+
+def _if_it_fits(
+    stage: Stage, work: Work, document_id: str, output: Output | DocumentError, common: Mapping[str, Any]
+) -> Output | DocumentError:
+    """The output, or an error in its place where its values do not fit the contract."""
+    try:
+        _assemble(stage, work, {document_id: output}, common)
+    except ValueError:
+        return DocumentError(Reason.INCONSISTENT, "its rows do not fit the table's types")
+    return output
+
+
+def _offending(stage: Stage, made: Tables, read: Sequence[Tables]) -> dict[str, str]:
+    """Documents whose rows fail one of the stage's checks, with the check's name."""
+    inputs = {name: pa.concat_tables([tables[name] for tables in read]) for name in stage.reads} if read else {}
+    return {d: name for name, offenders in stage.check({**inputs, **made}).items() for d in offenders}
+
+
+def _failures(lake: Lake, outputs: Mapping[str, Output | DocumentError]) -> list[quarantine.Failure]:
+    """Failures of documents and of their pages, each under every source that the document came from."""
+    errors = {
+        document_id: (output,) if isinstance(output, DocumentError) else output.failures
+        for document_id, output in outputs.items()
+    }
+    failed = {document_id for document_id, found in errors.items() if found}
+    if not failed:
+        return []
+    sources = lake.read("document_sources", ("source_id", "document_id"), documents=failed)
+    pairs = sorted(set(zip(sources["source_id"].to_pylist(), sources["document_id"].to_pylist(), strict=True)))
+    return [
+        quarantine.Failure(source_id, document_id, DocumentError(error.reason, error.detail, error.page))
+        for source_id, document_id in pairs
+        for error in errors[document_id]
+    ]
