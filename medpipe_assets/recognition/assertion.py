@@ -1,0 +1,186 @@
+"""What a text says of a mention: denied, past, of the family, hypothetical or merely suspected.
+
+Belongs here: the rules by which cue words reach mentions. The cues themselves are data (data/cues_*.tsv) and headings
+are those of sections.py. Does not belong here: finding mentions.
+
+The rules are those of NegEx and ConText (Chapman 2001, Harkema 2009): a cue reaches forward or backward in its sentence
+until a stopping word, another cue's claim or the limit of its strength. Columns of the tables:
+
+    trait      NEGATION, PAST_HISTORY, FAMILY_HISTORY, HYPOTHETICAL, LOW_CONFIDENCE; '*' for all (stop, pseudo)
+    direction  forward, backward; 'answer' is backward where nothing follows in its clause ('fever: no'); 'stop' ends
+               the reach of the trait's cues; 'pseudo' only keeps shorter cues inside it from counting ('no increase')
+    strength   'strong' reaches through lists to the limit of the sentence, 'weak' a few words and never past a comma
+
+Uncertainty is two traits, because they differ in what may be coded. HYPOTHETICAL: raised without being held true
+('possible', 'rule out', 'risk of', 'if', 'versus'); such a mention is not asserted. LOW_CONFIDENCE: held true by the
+author, with a hedge ('probable', 'suspected', 'compatible with', 'suggestive of'); it stays asserted, as the ICD-10-CM
+guidelines (section II.H) code such diagnoses of inpatients, and whoever wants less filters by the trait.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from medpipe_assets.lexicon.normalise import normalise
+from medpipe_assets.recognition.engine import Offsets, Trait
+from medpipe_assets.recognition.sections import sections
+from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
+
+SCORES = {"strong": 0.95, "weak": 0.85, "section": 0.9}
+"""Trait scores by the kind of evidence: how far to trust the rule, not calibrated probabilities."""
+
+WORDS = {"strong": 30, "weak": 7}
+"""How many words a cue reaches."""
+
+_SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HISTORY"}
+
+# A line break ends a sentence unless the next line runs on in lower case.
+_BOUNDARY = re.compile(r"[.!?;](?=\s|$)|(?<=[a-zß-ÿ])\.(?=[A-ZÀ-Þ][a-zß-ÿ])|\n(?=\s*\n)|\n(?=[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))|[•●▪]")
+# The full stop of an abbreviation ends none.
+_ABBREVIATION = re.compile(
+    r"\b(?:[a-z]|dra?|sra?|mrs?|ms|st|vs|aa|ca|bd|pt|approx|aprox|fig|hab|tgl|bzw|z\.b|inkl|evtl|ggf)$", re.IGNORECASE
+)
+
+
+_CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$)")
+_GAP = re.compile(r"\s+|,(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    trait: str
+    direction: str
+    strength: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    begin: int
+    end: int
+    trait: Trait
+    forward: bool
+
+    def reaches(self, begin: int, end: int) -> bool:
+        return self.begin <= begin < self.end if self.forward else self.begin < end <= self.end
+
+
+@cache
+def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
+    """The matcher of a language's cues, and for each of its terms all the roles it plays."""
+    roles: dict[str, list[_Cue]] = {}
+    for row in read_table(f"cues_{language}.tsv"):
+        role = _Cue(row["trait"], row["direction"], row["strength"])
+        roles.setdefault(normalise(row["cue"]).text, []).append(role)
+    return Terms(roles), tuple(map(tuple, roles.values()))
+
+
+def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> list[tuple[Trait, ...]]:
+    """The traits of each mention, given as its spans in the text; one result a mention, in their order.
+
+    A language without cues gives no traits. A mention without spans has none.
+    """
+    if language not in LANGUAGES or not spans:
+        return [() for _ in spans]
+    terms, cues = _cues(language)
+    breaks = _breaks(text)
+    sentences = _sentences_of_cues(terms.find(text), cues, breaks, [span for mention in spans for span in mention])
+    by_sentence: dict[int, list[_Scope]] = {}
+    section_traits = [
+        (s.begin, s.end, Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
+        for s in sections(text, language)
+        if s.kind in _SECTION_TRAITS
+    ]
+    results = []
+    for mention in spans:
+        traits = [trait for begin, end, trait in section_traits if mention and begin <= mention[0][0] < end]
+        for begin, end in mention[:1]:
+            at = bisect_right(breaks, begin) - 1
+            if at not in by_sentence:
+                by_sentence[at] = _scopes(text, breaks[at], breaks[at + 1], sentences.get(at, ()))
+            traits += [scope.trait for scope in by_sentence[at] if scope.reaches(begin, end)]
+        results.append(_settle(traits))
+    return results
+
+
+def _breaks(text: str) -> list[int]:
+    """Where sentences begin, and a last one past the end of the text."""
+    ends = (m for m in _BOUNDARY.finditer(text))
+    kept = (
+        m.end() for m in ends if m.group() != "." or not _ABBREVIATION.search(text, max(0, m.start() - 8), m.start())
+    )
+    return [0, *kept, len(text) + 1]
+
+
+def _sentences_of_cues(
+    matches: Iterable[Match], cues: Sequence[tuple[_Cue, ...]], breaks: Sequence[int], spans: Iterable[Offsets]
+) -> dict[int, list[tuple[Match, _Cue]]]:
+    """Cues by the index of their sentence, leaving out those that are part of a mention ('gram negative sepsis')."""
+    taken = sorted(spans)
+    begins = [begin for begin, _ in taken]
+    sentences: dict[int, list[tuple[Match, _Cue]]] = {}
+    for match in matches:
+        before = bisect_right(begins, match.begin)
+        if before and taken[before - 1][1] >= match.end:
+            continue
+        sentence = sentences.setdefault(bisect_right(breaks, match.begin) - 1, [])
+        sentence.extend((match, cue) for cue in cues[match.index])
+    return sentences
+
+
+def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]]) -> list[_Scope]:
+    """Where each cue of one sentence reaches."""
+    scopes = []
+    for match, cue in cues:
+        if cue.direction == "forward":
+            limit = min((m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue)), default=end)
+            limit = _reach_forward(text, match.end, limit, cue.strength)
+            scopes.append(_Scope(match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
+        elif cue.direction == "backward" or (cue.direction == "answer" and _CLAUSE_END.match(text, match.end)):
+            limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue)), default=begin)
+            limit = _reach_backward(text, limit, match.begin, cue.strength)
+            scopes.append(_Scope(limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
+    return scopes
+
+
+def _stops(other: _Cue, cue: _Cue) -> bool:
+    return other.direction == "stop" and other.trait in ("*", cue.trait)
+
+
+def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
+    words = 0
+    for gap in _GAP.finditer(text, begin, end):
+        if gap.group() == "," and strength == "weak":
+            return gap.start()
+        words += gap.group() != ","
+        if words > WORDS[strength]:
+            return gap.start()
+    return end
+
+
+def _reach_backward(text: str, begin: int, end: int, strength: str) -> int:
+    words = 0
+    for gap in reversed(list(_GAP.finditer(text, begin, end))):
+        if gap.group() == "," and strength == "weak":
+            return gap.end()
+        words += gap.group() != ","
+        if words > WORDS[strength]:
+            return gap.end()
+    return begin
+
+
+def _settle(traits: Iterable[Trait]) -> tuple[Trait, ...]:
+    """One trait of a name, the best; the stronger statement replaces the weaker one.
+
+    What is denied never was (no PAST_HISTORY) and is not suspected (no LOW_CONFIDENCE).
+    """
+    best: dict[str, Trait] = {}
+    for trait in traits:
+        if trait.name not in best or best[trait.name].score < trait.score:
+            best[trait.name] = trait
+    if "NEGATION" in best:
+        best.pop("PAST_HISTORY", None)
+    if best.keys() & {"NEGATION", "HYPOTHETICAL"}:
+        best.pop("LOW_CONFIDENCE", None)
+    return tuple(best[name] for name in sorted(best))
