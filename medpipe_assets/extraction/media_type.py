@@ -82,6 +82,7 @@ _HTML = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _XML = re.compile(r"\s*<(\?xml\s|[A-Za-z_][\w.:-]*(\s[^<>]*)?/?>)")
+_NOT_TEXT = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _MAX_CONTROLS = 0.02
 """Share of control characters up to which bytes still are text; random bytes have 11 %."""
 
@@ -95,7 +96,7 @@ def sniff(data: bytes) -> str:
         One of `SUPPORTED`, 'application/zip', another type where it is known, else 'application/octet-stream'.
 
     Raises:
-        DocumentError: empty for no bytes (or white space and zeros only); encrypted for an Office file under a password.
+        DocumentError: empty for no bytes (or only white space and zeros); encrypted for an Office file with a password.
     """
     if not data.strip(b"\0\t\n\v\f\r "):
         raise DocumentError(Reason.EMPTY, f"{len(data)} bytes, none of them content")
@@ -145,8 +146,7 @@ def _zip(data: bytes) -> str:
 def _text(data: bytes) -> str:
     sample = data[:_SAMPLE]
     text = decode(sample[:-1] if len(sample) < len(data) and len(sample) % 2 else sample)
-    controls = sum(c < " " and c not in "\t\n\r\f\v\x1a\x1b" or "\x7f" <= c < "\xa0" and c != "\x85" for c in text)
-    if controls + text.count("\ufffd") > _MAX_CONTROLS * len(text) + 1:
+    if len(_NOT_TEXT.findall(text)) > _MAX_CONTROLS * len(text) + 1:
         return UNKNOWN
     text = text.lstrip("\ufeff")
     if _HTML.match(text):

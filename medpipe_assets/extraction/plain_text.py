@@ -25,8 +25,7 @@ _WESTERN = ("cp1252", "mac_roman", "cp850")
 """Single-byte encodings of Western Europe, commonest first: Windows (a superset of latin-1), old Macs, DOS."""
 
 _EXPECTED = frozenset(
-    "áàâäãåæçéèêëíìîïñóòôöõøœßúùûüýÿÁÀÂÄÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜÝ"
-    "¿¡ªº°²³¹½¼¾±×÷µ§·«»‹›“”„‘’‚–—…•€£©®™´ \u00a0"
+    "áàâäãåæçéèêëíìîïñóòôöõøœßúùûüýÿÁÀÂÄÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜÝ¿¡ªº°²³¹½¼¾±×÷µ§·«»‹›“”„‘’‚–—…•€£©®™´ \u00a0"
 )
 """What stands above ASCII in clinical text of Western European languages."""
 

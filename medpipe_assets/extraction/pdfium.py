@@ -1,0 +1,337 @@
+"""PDF: each page by what it is. Digital pages from their text layer, scanned ones by OCR, mixed ones by both.
+
+How pages are told apart and the text layer is read belongs here; reading a rendered picture to rapid_ocr.py.
+
+Speed: one call fetches a page's text, words are cut in Python, and each word's box takes two calls; a loop over
+characters would cost four times as much.
+"""
+
+import ctypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.extraction import layout, rapid_ocr
+from medpipe_assets.extraction.engine import Extraction, Page, Words
+from medpipe_assets.extraction.rapid_ocr import Picture
+from medpipe_assets.extraction.text_pages import WORD, clean
+
+RENDER_DPI = 200
+"""OCR reads 200 dpi as well as 300 and pays half; lines are scaled to 48 pixels of height anyway."""
+
+MAX_RENDER_PIXELS = 12_000_000
+"""A3 at 200 dpi has 7.7 million; a poster is rendered more coarsely."""
+
+MAX_PAGES = 5000
+SETTINGS = f"dpi={RENDER_DPI}"
+
+_MIN_LETTERS = 25
+"""Fewer letters and digits than this under a scan are a stamp or a page number, not its text."""
+
+_SCAN_COVERAGE = 0.6
+"""Share of the page that one picture covers when the page is a scan."""
+
+_FIGURE_COVERAGE = 0.04
+"""Share of the page from which on a picture may hold text worth reading: a fifth of the width and of the height."""
+
+_MAX_BAD_GLYPHS = 0.1
+_MAX_OBJECTS = 20_000
+_INVISIBLE = 3
+"""Text render mode 3: neither filled nor stroked (PDF 1.7, table 106)."""
+
+_PRIVATE = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]|[\x00-\x08\x0e-\x1f]")
+_LINE_BREAK = re.compile("\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The text layer of a page: its text, and the words' offsets and boxes (fractions of the upright page)."""
+
+    text: str
+    begin: list[int]
+    end: list[int]
+    boxes: list[layout.Box]
+    rotation: int
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What else is on a page: boxes of its pictures as fractions, whether the text is hidden, whether there is ink."""
+
+    boxes: list[layout.Box]
+    hidden_text: bool
+    objects: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the page under its largest picture."""
+        return max((_area(box) for box in self.boxes), default=0.0)
+
+
+def extract(data: bytes) -> Extraction:
+    """The pages of a PDF; a page that fails becomes a failure with its number.
+
+    Raises:
+        DocumentError: encrypted, corrupt, empty (no pages), too_large, or the first page's error when all failed.
+    """
+    with _opened(data) as document:
+        count = len(document)
+        if not count:
+            raise DocumentError(Reason.EMPTY, "a PDF without pages")
+        if count > MAX_PAGES:
+            raise DocumentError(Reason.TOO_LARGE, f"{count} pages, at most {MAX_PAGES} are read")
+        results = [_page_or_failure(document, number) for number in range(1, count + 1)]
+    pages = tuple(r for r in results if isinstance(r, Page))
+    failures = tuple(r for r in results if isinstance(r, DocumentError))
+    if not pages:
+        raise DocumentError(failures[0].reason, failures[0].detail)
+    return Extraction(pages, failures)
+
+
+def _opened(data: bytes) -> pdfium.PdfDocument:
+    start = max(data[:1024].find(b"%PDF-"), 0)  # offsets inside the file count from the header
+    for content in (data, data[start:]) if start else (data,):
+        try:
+            document = pdfium.PdfDocument(content)
+            break
+        except pdfium.PdfiumError as error:
+            code = error.err_code
+    else:
+        if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+            raise DocumentError(Reason.ENCRYPTED, "PDF that asks for a password") from None
+        raise DocumentError(Reason.CORRUPT, f"PDFium cannot open it (code {code})") from None
+    if document.get_formtype() != raw.FORMTYPE_NONE:
+        document.init_forms()  # values typed into a form are annotations until the page is flattened
+    return document
+
+
+def _page_or_failure(document: pdfium.PdfDocument, number: int) -> Page | DocumentError:
+    try:
+        page = document[number - 1]
+        try:
+            return _page(document, page, number)
+        finally:
+            page.close()
+    except DocumentError as error:
+        return DocumentError(error.reason, error.detail, number)
+    except (pdfium.PdfiumError, ValueError, MemoryError) as error:
+        return DocumentError(Reason.CORRUPT, f"PDFium: {type(error).__name__}", number)
+
+
+def _page(document: pdfium.PdfDocument, page: pdfium.PdfPage, number: int) -> Page:
+    if document.formenv and raw.FPDFPage_GetAnnotCount(page) > 0:
+        page.flatten()
+        page.close()
+        page = document[number - 1]
+    layer = _text_layer(page)
+    pictures = _pictures(page)
+    if not pictures.boxes and not layer.begin and not pictures.objects:
+        return _digital(layer, number)  # a blank page
+    sane = _is_sane(layer.text)
+    if pictures.hidden_text or not sane or not layer.begin:
+        return _digital(layer, number) if sane and layer.begin else _scanned(page, number)
+    figures = [box for box in pictures.boxes if _area(box) >= _FIGURE_COVERAGE]
+    return _mixed(page, layer, figures, number) if figures else _digital(layer, number)
+
+
+# --- the text layer ---------------------------------------------------------------------------------------------------
+
+
+def _text_layer(page: pdfium.PdfPage) -> Placed:
+    textpage = page.get_textpage()
+    try:
+        count = textpage.count_chars()
+        text = textpage.get_text_range() if count else ""
+        spans = [m.span() for m in WORD.finditer(text)]
+        rectangles = _rectangles(textpage, spans, one_to_one=len(text) == count)
+    finally:
+        textpage.close()
+    turn, size, boxes = _upright(page, rectangles)
+    return _assembled(text, spans, boxes, turn, size)
+
+
+def _rectangles(textpage: pdfium.PdfTextPage, spans: list[tuple[int, int]], one_to_one: bool) -> list[layout.Box]:
+    """The box of each word in the page's own units (left, bottom, right, top)."""
+    handle = textpage.raw
+    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    references = [ctypes.byref(c) for c in (left, top, right, bottom)]
+    count_rectangles, get_rectangle = raw.FPDFText_CountRects, raw.FPDFText_GetRect
+    index_of = raw.FPDFText_GetCharIndexFromTextIndex
+    boxes = []
+    for begin, end in spans:
+        first, last = (begin, end - 1) if one_to_one else (index_of(handle, begin), index_of(handle, end - 1))
+        parts = []
+        for i in range(count_rectangles(handle, first, last - first + 1)):
+            get_rectangle(handle, i, *references)
+            parts.append((left.value, bottom.value, right.value, top.value))
+        boxes.append(parts[0] if len(parts) == 1 else _union(parts))
+    return boxes
+
+
+def _union(parts: list[layout.Box]) -> layout.Box:
+    if not parts:
+        return (0.0, 0.0, 0.0, 0.0)
+    x0, y0, x1, y1 = zip(*parts, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
+
+
+def _upright(page: pdfium.PdfPage, rectangles: list[layout.Box]) -> tuple[int, tuple[float, float], list[layout.Box]]:
+    """Turns the page's own units into fractions of the page as a reader sees it; the turn, its size, the boxes."""
+    left, bottom, right, top = page.get_bbox()
+    width, height = max(right - left, 1e-6), max(top - bottom, 1e-6)
+    turn = page.get_rotation()
+    size = (width, height) if turn in (0, 180) else (height, width)
+    if not rectangles:
+        return turn, size, []
+    r = np.asarray(rectangles, np.float64)
+    x0, x1 = (r[:, 0] - left) / width, (r[:, 2] - left) / width
+    y0, y1 = (top - r[:, 3]) / height, (top - r[:, 1]) / height
+    for _ in range(turn // 90):
+        x0, y0, x1, y1 = 1 - y1, x0, 1 - y0, x1
+    inside = np.clip(np.stack([x0, y0, x1, y1], axis=1), 0.0, 1.0)
+    return turn, size, [tuple(box) for box in inside.tolist()]
+
+
+def _assembled(
+    text: str, spans: list[tuple[int, int]], boxes: list[layout.Box], turn: int, size: tuple[float, float]
+) -> Placed:
+    """The words cleaned, with offsets into the text that they make together."""
+    parts: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    kept: list[layout.Box] = []
+    position = previous = 0
+    for (begin, end), box in zip(spans, boxes, strict=True):
+        word = clean(text[begin:end].replace("\x02", "-").replace("\ufffe", "-"))
+        if not word:
+            continue
+        gap = ("\n" if _LINE_BREAK.search(text, previous, begin) else " ") if parts else ""
+        previous = end
+        parts.append(gap + word)
+        position += len(gap)
+        begins.append(position)
+        position += len(word)
+        ends.append(position)
+        kept.append(box)
+    return Placed("".join(parts), begins, ends, kept, turn, *size)
+
+
+def _digital(layer: Placed, number: int) -> Page:
+    texts = [layer.text[b:e] for b, e in zip(layer.begin, layer.end, strict=True)]
+    words = Words(texts, [None] * len(texts), list(layer.boxes), layer.begin, layer.end)
+    return Page(number, layer.width, layer.height, layer.rotation, "text_layer", layer.text, words)
+
+
+def _is_sane(text: str) -> bool:
+    """Whether a text layer can be what a reader sees: mapped glyphs, and letters or digits for the most part."""
+    inked = re.sub(r"\s", "", text)
+    if not inked:
+        return False
+    if len(_PRIVATE.findall(inked)) > _MAX_BAD_GLYPHS * len(inked):
+        return False
+    return sum(c.isalnum() for c in inked) > 0.5 * len(inked) or len(inked) < _MIN_LETTERS
+
+
+# --- what the page is -------------------------------------------------------------------------------------------------
+
+
+def _pictures(page: pdfium.PdfPage) -> Pictures:
+    """Looks at the page's objects without pypdfium2's wrappers, which would cost more than the text does."""
+    boxes = []
+    visible = hidden = objects = 0
+    for handle, kind in _objects(page.raw):
+        objects += 1
+        if kind == raw.FPDF_PAGEOBJ_IMAGE:
+            boxes.append(_bounds(handle))
+        elif kind == raw.FPDF_PAGEOBJ_TEXT:
+            if raw.FPDFTextObj_GetTextRenderMode(handle) == _INVISIBLE:
+                hidden += 1
+            else:
+                visible += 1
+    _, _, fractions = _upright(page, boxes)
+    scan = any(_area(box) >= _SCAN_COVERAGE for box in fractions)
+    return Pictures(fractions, scan and hidden > visible, objects)
+
+
+def _objects(page: raw.FPDF_PAGE) -> Iterator[tuple[raw.FPDF_PAGEOBJECT, int]]:
+    for i in range(min(raw.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
+        handle = raw.FPDFPage_GetObject(page, i)
+        kind = raw.FPDFPageObj_GetType(handle)
+        yield handle, kind
+        if kind == raw.FPDF_PAGEOBJ_FORM:
+            for j in range(min(raw.FPDFFormObj_CountObjects(handle), _MAX_OBJECTS)):
+                child = raw.FPDFFormObj_GetObject(handle, j)
+                yield child, raw.FPDFPageObj_GetType(child)
+
+
+def _bounds(handle: raw.FPDF_PAGEOBJECT) -> layout.Box:
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top)
+    return left.value, bottom.value, right.value, top.value
+
+
+def _area(box: layout.Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+# --- pages that hold pictures of text ---------------------------------------------------------------------------------
+
+
+def _rendered(page: pdfium.PdfPage) -> Picture:
+    width, height = page.get_size()
+    scale = min(RENDER_DPI / 72, (MAX_RENDER_PIXELS / max(width * height, 1e-6)) ** 0.5)
+    bitmap = page.render(scale=scale, rev_byteorder=True, no_smoothtext=False, maybe_alpha=False)
+    try:
+        pixels = bitmap.to_numpy()
+        return np.ascontiguousarray(pixels[:, :, :3] if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2))
+    finally:
+        bitmap.close()
+
+
+def _scanned(page: pdfium.PdfPage, number: int) -> Page:
+    return _in_points(layout.page_of(rapid_ocr.read(_rendered(page)), number), page)
+
+
+def _in_points(read: Page, page: pdfium.PdfPage) -> Page:
+    """A page read by OCR, its size in points and its turn counted from the page's own units."""
+    width, height = page.get_size()
+    if read.rotation % 180:
+        width, height = height, width
+    turn = (page.get_rotation() + read.rotation) % 360
+    return Page(read.number, width, height, turn, read.method, read.text, read.words, read.mean_confidence)
+
+
+def _mixed(page: pdfium.PdfPage, layer: Placed, figures: list[layout.Box], number: int) -> Page:
+    """The text layer, and what the pictures say beyond it."""
+    picture = _rendered(page)
+    height, width = picture.shape[:2]
+    mask = np.ones((height, width), bool)
+    for x0, y0, x1, y1 in figures:
+        mask[int(y0 * height) : int(y1 * height) + 1, int(x0 * width) : int(x1 * width) + 1] = False
+    picture[mask] = 255
+    for x0, y0, x1, y1 in layer.boxes:  # the layer's own words are not read twice
+        picture[int(y0 * height) : int(y1 * height) + 2, int(x0 * width) : int(x1 * width) + 2] = 255
+    reading = rapid_ocr.read(picture)
+    if not reading.lines or reading.rotation:  # nothing more, or turned: then the layer knows better where the top is
+        return _digital(layer, number)
+    both = layout.Reading(_lines_of(layer, width, height) + reading.lines, width, height, 0)
+    return _in_points(layout.page_of(both, number), page)
+
+
+def _lines_of(layer: Placed, width: int, height: int) -> list[layout.Line]:
+    """The lines of a text layer, in pixels of the rendered page."""
+    lines: list[list[layout.Word]] = []
+    for i, (begin, end) in enumerate(zip(layer.begin, layer.end, strict=True)):
+        if not i or layer.text[begin - 1] == "\n":
+            lines.append([])
+        x0, y0, x1, y1 = layer.boxes[i]
+        box = (x0 * width, y0 * height, x1 * width, y1 * height)
+        lines[-1].append(layout.Word(layer.text[begin:end], None, box))
+    return [layout.Line(_union([word.box for word in line]), line) for line in lines]

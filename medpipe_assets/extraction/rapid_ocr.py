@@ -1,0 +1,224 @@
+"""RapidOCR: an upright or turned picture of a page becomes words with boxes and confidences.
+
+The two models (line detection, line recognition) come inside the rapidocr package and need no network. Where pictures
+come from (images.py, pdfium.py) and what becomes of a bad page is not known here.
+"""
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpipe_assets.extraction import layout
+from medpipe_assets.extraction.text_pages import WORD, clean
+
+Picture = NDArray[np.uint8]
+"""Height x width x 3, RGB."""
+
+DETECTION_SIDE = 1600
+"""Pixels of the long side at which lines are looked for; 2,000 costs half as much again and finds the same lines."""
+
+MIN_SCORE = 0.5
+"""Mean character confidence under which a line is noise."""
+
+SETTINGS = f"side={DETECTION_SIDE},score={MIN_SCORE}"
+
+_TALL = 2.5
+"""A line box this much higher than wide holds sideways text; a lone digit stays below."""
+
+_PROBES = 8
+_CLEARLY_UPRIGHT = 0.93
+_WIDE_STEP = 5
+"""Steps of the recogniser (8 pixels of a line 48 high) between two letters beyond which words are parted."""
+
+
+def read(picture: Picture) -> layout.Reading:
+    """Read a picture, turned upright first.
+
+    Raises:
+        DocumentError: unsupported_language where lines are seen but no known script explains them.
+    """
+    rotation = 0
+    quads = _detect(picture)
+    if len(quads):
+        rotation = _rotation(picture, quads)
+        if rotation:
+            picture = turned(picture, rotation)
+            quads = _detect(picture)
+    height, width = picture.shape[:2]
+    lines = _recognise(picture, quads)
+    return layout.Reading(lines, width, height, rotation)
+
+
+def turned(picture: Picture, degrees: int) -> Picture:
+    """The picture turned clockwise by a multiple of 90 degrees."""
+    return np.ascontiguousarray(np.rot90(picture, -degrees // 90))
+
+
+@lru_cache(maxsize=1)
+def _models() -> tuple[Any, Any]:
+    """The detector and the recogniser, loaded once a process: 1.2 CPU-s and some 300 MB, one thread each."""
+    import cv2
+    from rapidocr import RapidOCR
+
+    cv2.setNumThreads(1)
+    logging.getLogger("RapidOCR").disabled = True
+    engine: Any = RapidOCR(
+        params={
+            "Global.use_cls": False,
+            "Global.log_level": "critical",
+            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+    )
+    return engine._load_det_model(), engine._load_rec_model()
+
+
+def _detect(picture: Picture) -> NDArray[np.float32]:
+    """Corners of the lines, n x 4 x 2, clockwise from where the text begins."""
+    import cv2
+
+    detector, _ = _models()
+    scale = min(1.0, DETECTION_SIDE / max(picture.shape[:2]))
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    found = detector(small[:, :, ::-1]).boxes  # the models were trained on BGR
+    if found is None or not len(found):
+        return np.zeros((0, 4, 2), np.float32)
+    quads = np.asarray(found, np.float32) / np.float32(scale)
+    sideways = _ratio(quads) >= _TALL
+    quads[sideways] = np.roll(quads[sideways], -1, axis=1)  # begins at the top right: text that runs downwards
+    return quads
+
+
+def _ratio(quads: NDArray[np.float32]) -> NDArray[np.float32]:
+    width, height = _size(quads)
+    return np.asarray(height / np.maximum(width, 1), np.float32)
+
+
+def _size(quads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    edges = np.linalg.norm(quads - np.roll(quads, -1, axis=1), axis=2)
+    return np.maximum(edges[:, 0], edges[:, 2]), np.maximum(edges[:, 1], edges[:, 3])
+
+
+def _crop(picture: Picture, quad: NDArray[np.float32]) -> Picture:
+    """The line, straightened."""
+    import cv2
+
+    width, height = (max(int(s[0]), 1) for s in _size(quad[None]))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(quad, np.float32), target)
+    flags = cv2.INTER_CUBIC
+    crop = cv2.warpPerspective(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=flags)
+    return np.asarray(crop, np.uint8)
+
+
+def _recognised(crops: list[Picture]) -> list[tuple[str, float, Any]]:
+    """Text, mean confidence and RapidOCR's word information of each line."""
+    from rapidocr.ch_ppocr_rec import TextRecInput
+
+    if not crops:
+        return []
+    _, recogniser = _models()
+    out = recogniser(TextRecInput(img=[crop[:, :, ::-1] for crop in crops], return_word_box=True))
+    return list(zip(out.txts, out.scores, out.word_results, strict=True))
+
+
+def _rotation(picture: Picture, quads: NDArray[np.float32]) -> int:
+    """Degrees clockwise to turn the picture by, told from its longest lines.
+
+    The boxes tell lying text from standing; whether it stands on its head the recogniser tells, which is surer of
+    letters than of letters upside down. Nearly every page is upright, and the first look settles it.
+    """
+    width, height = _size(quads)
+    edges = quads[:, 1] - quads[:, 0]
+    sideways = np.abs(edges[:, 1]) > np.abs(edges[:, 0])
+    lies = bool(width[sideways].sum() > width[~sideways].sum())
+    chosen = np.flatnonzero(sideways == lies)
+    chosen = chosen[np.argsort(-np.minimum(width[chosen] / np.maximum(height[chosen], 1), 15))][:_PROBES]
+    crops = [_crop(picture, quads[i]) for i in chosen]
+    score = _plausibility(_recognised(crops))
+    if not lies and score >= _CLEARLY_UPRIGHT:
+        return 0
+    flipped = _plausibility(_recognised([turned(crop, 180) for crop in crops]))
+    upside_down = flipped > score
+    if lies:
+        return 90 if upside_down else 270
+    return 180 if upside_down else 0
+
+
+def _plausibility(lines: list[tuple[str, float, Any]]) -> float:
+    """Mean confidence, weighted by the letters that the six languages use."""
+    return sum(score * _latin_share(text) for text, score, _ in lines) / max(len(lines), 1)
+
+
+def _latin_share(text: str) -> float:
+    return sum(ord(c) < 0x250 for c in text) / max(len(text), 1)
+
+
+def _recognise(picture: Picture, quads: NDArray[np.float32]) -> list[layout.Line]:
+    if not len(quads):
+        return []
+    crops = [_crop(picture, quad) for quad in quads]
+    lines = []
+    for quad, box, (text, score, info) in zip(quads, _upright_boxes(quads), _recognised(crops), strict=True):
+        words = _words(quad, text, info) if score >= MIN_SCORE else []
+        if words:
+            lines.append(layout.Line(box, words))
+    return lines
+
+
+def _words(quad: NDArray[np.float32], text: str, info: Any) -> list[layout.Word]:
+    """The words of a line; `info` gives for each letter that is no space the recogniser's step that read it."""
+    steps = [step for group in info.word_cols for step in group]
+    letters: list[tuple[str, float, float]] = []
+    spaced: list[str] = []
+    for i, char in enumerate(text):
+        if char.isspace():
+            spaced.append(" ")
+            continue
+        step = steps[len(letters)]
+        if letters and step - letters[-1][2] > _WIDE_STEP and spaced[-1] != " ":
+            spaced.append(" ")
+        letters.append((char, info.confs[i], step))
+        spaced.append(char)
+    line = "".join(spaced)
+    spans = [m.span() for m in WORD.finditer(line)]
+    words = []
+    seen = 0
+    for begin, end in spans:
+        part = letters[seen : seen + end - begin]
+        seen += end - begin
+        cleaned = clean(line[begin:end])
+        if cleaned and WORD.fullmatch(cleaned):
+            x0, x1 = _extent(part, info.line_txt_len)
+            words.append(layout.Word(cleaned, sum(p[1] for p in part) / len(part), _box(quad, x0, x1)))
+    return words
+
+
+def _extent(letters: list[tuple[str, float, float]], line_steps: float) -> tuple[float, float]:
+    """Where a word begins and ends, as fractions of its line: half a letter beyond the middles of its outer letters."""
+    first, last = letters[0][2], letters[-1][2]
+    half = (last - first) / (len(letters) - 1) / 2 if len(letters) > 1 else 1.0
+    return max((first + 0.5 - half) / line_steps, 0.0), min((last + 0.5 + half) / line_steps, 1.0)
+
+
+def _box(quad: NDArray[np.float32], x0: float, x1: float) -> layout.Box:
+    """The upright box around the part of a line from x0 to x1 (fractions)."""
+    top, bottom = quad[1] - quad[0], quad[2] - quad[3]
+    corners = np.array([quad[0] + x0 * top, quad[0] + x1 * top, quad[3] + x0 * bottom, quad[3] + x1 * bottom])
+    (left, upper), (right, lower) = corners.min(axis=0), corners.max(axis=0)
+    return float(left), float(upper), float(right), float(lower)
+
+
+def _upright_boxes(quads: NDArray[np.float32]) -> list[layout.Box]:
+    """The boxes of the lines after the skew of the page is undone, for judging which stand side by side."""
+    edges = quads[:, 1] - quads[:, 0]
+    lying = np.abs(edges[:, 0]) > np.abs(edges[:, 1])
+    slope = float(np.median(edges[lying, 1] / edges[lying, 0])) if lying.any() else 0.0
+    centres = quads.mean(axis=1)
+    width, height = _size(quads)
+    x, y = centres[:, 0] + slope * centres[:, 1], centres[:, 1] - slope * centres[:, 0]
+    w, h = np.where(lying, width, height) / 2, np.where(lying, height, width) / 2
+    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in zip(x - w, y - h, x + w, y + h, strict=True)]
