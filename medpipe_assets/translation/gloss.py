@@ -1,0 +1,228 @@
+"""The translation engine of last resort: each word and known term by its English, in place, nothing more.
+
+It needs no program and no model. It has no grammar but one rule: an adjective behind its noun moves before it. What it
+is good for is finding one's way in a document; its quality is always 'gist'. The words are in gloss/<language>.tsv
+(source, English, kind, irregular forms: see `inflection`); words with learned endings go through `cognates`.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.translation import inflection
+from medpipe_assets.translation.cognates import cognate
+from medpipe_assets.translation.engine import Alignment, Translation
+
+LANGUAGES = ("de", "es", "fr", "it", "pt")
+
+_TOKEN = re.compile(r"(?:[^\W\d_]{1,7}['’](?=[^\W\d_]))|[^\W_]+(?:[-·][^\W_]+)*(?:['’]hui)?")
+_ENDS_SENTENCE = re.compile(r"[.!?:\n]")
+_LONGEST_TERM = 6
+"""Words in the longest term looked for, in tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A form's English ('' where English leaves the word out) and kind: 'n', 'u', 'a', 'v', 'r', 'f' or 'x'."""
+
+    target: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """All forms of a language (lower case, single blanks), and by first token the token counts of terms, longest first."""
+
+    entries: dict[str, Entry]
+    term_lengths: dict[str, tuple[int, ...]]
+
+    def word(self, word: str, language: str) -> Entry | None:
+        """The entry of a single lower-case word, learned words by their ending included."""
+        entry = self.entries.get(word)
+        if entry is None and (found := cognate(word, language)) is not None:
+            entry = Entry(*found)
+        return entry
+
+
+@dataclass(slots=True)
+class Piece:
+    """A word or term on its way into English: its source span, its English, its kind, whether English was found."""
+
+    begin: int
+    end: int
+    target: str
+    kind: str
+    known: bool
+
+
+def tokens(text: str) -> list[tuple[int, int]]:
+    """Spans of words and numbers; an elided article ('l'', 'dell'') is a word of its own."""
+    return [m.span() for m in _TOKEN.finditer(text)]
+
+
+@cache
+def lexicon(language: str) -> Lexicon:
+    """The lexicon of a language in `LANGUAGES`, forms generated; read once."""
+    entries: dict[str, Entry] = {}
+    derived: dict[str, Entry] = {}
+    for line in _file(language).decode().splitlines():
+        source, target, kind, extra = line.split("\t")
+        first, *others = inflection.forms(source, target, kind, extra, language)
+        entries.setdefault(first[0], Entry(first[1], kind))
+        for form, english in others:
+            derived.setdefault(form, Entry(english, "a" if kind == "v" and english.endswith("ed") else kind))
+    entries = derived | entries
+    lengths: dict[str, set[int]] = {}
+    for form in entries:
+        words = [form[b:e] for b, e in tokens(form)]
+        if 1 < len(words) <= _LONGEST_TERM:
+            lengths.setdefault(words[0], set()).add(len(words))
+    return Lexicon(entries, {first: tuple(sorted(counts, reverse=True)) for first, counts in lengths.items()})
+
+
+@cache
+def fingerprint() -> str:
+    """A hash of all lexicon files, 12 hex digits: changes when any entry does."""
+    return hashlib.sha256(b"\0".join(_file(language) for language in LANGUAGES)).hexdigest()[:12]
+
+
+def _file(language: str) -> bytes:
+    return files("medpipe_assets.translation").joinpath("gloss", f"{language}.tsv").read_bytes()
+
+
+class GlossTranslation:
+    """TranslationEngine by lexicon: German, Spanish, French, Italian, Portuguese. Pure Python, no processes.
+
+    Alignment is exact: each word or term with the English that stands for it; words left out have none.
+    `unknown_words` counts words (not numbers) that passed through.
+    """
+
+    name = "gloss"
+
+    @property
+    def version(self) -> str:
+        """The lexicon's fingerprint."""
+        return f"lexicon {fingerprint()}"
+
+    def supports(self, language: str) -> bool:
+        """Whether there is a lexicon for the language."""
+        return language in LANGUAGES
+
+    def translate(self, texts: Sequence[str], language: str) -> list[Translation]:
+        """Gloss each text.
+
+        Raises:
+            DocumentError: unsupported_language.
+        """
+        if not self.supports(language):
+            raise DocumentError(Reason.UNSUPPORTED_LANGUAGE, f"no gloss lexicon for {language!r}")
+        words = lexicon(language)
+        return [_gloss(text, words, language) for text in texts]
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+def _gloss(text: str, words: Lexicon, language: str) -> Translation:
+    pieces = _pieces(text, words, language)
+    unknown = sum(not piece.known for piece in pieces)
+    if language != "de":
+        _adjectives_first(text, pieces)
+    out: list[str] = []
+    alignment: list[Alignment] = []
+    length = position = 0
+    previous = ""
+    # after a reordering the source is no longer walked in order: gaps belong to the place, not to the word
+    spans = sorted((piece.begin, piece.end) for piece in pieces)
+    for piece, (begin, end) in zip(pieces, spans, strict=True):
+        gap = text[position:begin]
+        if not gap and previous.endswith(("'", "’")):
+            gap = " "
+        if _after_dropped(out, gap):
+            gap = ""
+        out.append(gap)
+        length += len(gap)
+        out.append(piece.target)
+        if piece.target:
+            alignment.append(Alignment(piece.begin, piece.end, length, length + len(piece.target)))
+        length += len(piece.target)
+        position = end
+        previous = text[begin:end]
+    out.append("" if _after_dropped(out, text[position:]) else text[position:])
+    return Translation("".join(out), tuple(sorted(alignment)), "gist", unknown)
+
+
+def _after_dropped(out: list[str], gap: str) -> bool:
+    """Whether the blank after a word that English leaves out goes with it."""
+    return bool(out) and out[-1] == "" and gap.isspace()
+
+
+def _pieces(text: str, words: Lexicon, language: str) -> list[Piece]:
+    """The words and longest known terms of a text, in order."""
+    spans = tokens(text)
+    lowered = [text[b:e].lower().replace("’", "'") for b, e in spans]
+    pieces = []
+    i = 0
+    while i < len(spans):
+        count, entry = _longest(text, spans, lowered, i, words)
+        if entry is None:
+            entry = words.word(lowered[i], language)
+        begin, end = spans[i][0], spans[i + count - 1][1]
+        source = text[begin:end]
+        if entry is None:
+            pieces.append(Piece(begin, end, source, "x", not source.isalpha()))
+        else:
+            pieces.append(Piece(begin, end, _cased(source, entry, language, text, begin), entry.kind, True))
+        i += count
+    return pieces
+
+
+def _longest(
+    text: str, spans: list[tuple[int, int]], lowered: list[str], i: int, words: Lexicon
+) -> tuple[int, Entry | None]:
+    """The longest term that begins at a token: how many tokens, and its entry; (1, None) where there is none."""
+    for count in words.term_lengths.get(lowered[i], ()):
+        if i + count <= len(spans):
+            slice_ = text[spans[i][0] : spans[i + count - 1][1]]
+            entry = words.entries.get(" ".join(slice_.lower().replace("’", "'").split()))
+            if entry is not None:
+                return count, entry
+    return 1, None
+
+
+def _cased(source: str, entry: Entry, language: str, text: str, begin: int) -> str:
+    """The English in the source's capitals; a German noun's capital means nothing inside a sentence."""
+    target = entry.target
+    if not target or not source[0].isupper():
+        return target
+    if source.isupper() and sum(map(str.isalpha, source)) > 1:
+        return target.upper()
+    before = text[:begin].rstrip(" \t")
+    if language == "de" and entry.kind in "nu" and before and not _ENDS_SENTENCE.match(before[-1]):
+        return target
+    return target[0].upper() + target[1:]
+
+
+def _adjectives_first(text: str, pieces: list[Piece]) -> None:
+    """Turn each noun and the adjectives behind it round: 'pain abdominal acute' becomes 'acute abdominal pain'."""
+    i = 0
+    while i < len(pieces):
+        j = i + 1
+        if pieces[i].kind in "nu":
+            while j < len(pieces) and pieces[j].kind == "a" and text[pieces[j - 1].end : pieces[j].begin].isspace():
+                j += 1
+            if j - i > 1:
+                run = pieces[i:j][::-1]
+                _move_capital(run[-1], run[0])
+                pieces[i:j] = run
+        i = j
+
+
+def _move_capital(noun: Piece, first: Piece) -> None:
+    if noun.target[:1].isupper() and noun.target[1:2].islower() and first.target[:1].islower():
+        noun.target = noun.target[0].lower() + noun.target[1:]
+        first.target = first.target[0].upper() + first.target[1:]
