@@ -15,6 +15,9 @@ Box = tuple[float, float, float, float]
 CELL_GAP = 1.5
 """A gap in a row wider than this many line heights parts cells; a space is a quarter of a line height wide."""
 
+_ROWS_IN_REACH = 3
+"""Rows above that a box may still belong to, when it is lower or higher than its neighbours."""
+
 _MIN_COLUMN_LINES = 5
 _MIN_COLUMN_FILL = 0.6
 """Prose fills its column; the cells of a table or a form do not, and are read along their row."""
@@ -89,7 +92,7 @@ def _unit(value: float) -> float:
 
 def rows_of(boxes: Sequence[Box]) -> list[list[int]]:
     """The indices of the boxes in reading order, one list a line of text, each from left to right."""
-    rows = _rows(boxes)
+    rows = side_by_side(boxes)
     ordered: list[list[int]] = []
     start = 0
     while start < len(rows):
@@ -123,23 +126,35 @@ def _centre(box: Box) -> float:
     return (box[0] + box[2]) / 2
 
 
-def _rows(boxes: Sequence[Box]) -> list[list[int]]:
-    """Boxes that stand side by side, by the overlap of their heights with the row's."""
+def side_by_side(boxes: Sequence[Box]) -> list[list[int]]:
+    """Boxes that stand side by side: their middles overlap in height, and none is above another."""
     rows: list[list[int]] = []
-    extents: list[tuple[float, float]] = []
     for i in sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3]):
-        top, bottom = boxes[i][1], boxes[i][3]
-        if rows:
-            row_top, row_bottom = extents[-1]
-            overlap = min(bottom, row_bottom) - max(top, row_top)
-            if overlap > 0.5 * min(bottom - top, row_bottom - row_top):
-                rows[-1].append(i)
-                n = len(rows[-1])
-                extents[-1] = (row_top + (top - row_top) / n, row_bottom + (bottom - row_bottom) / n)
-                continue
-        rows.append([i])
-        extents.append((top, bottom))
+        near = [row for row in rows[-_ROWS_IN_REACH:] if _fits(boxes, row, i)]
+        if near:
+            max(near, key=lambda row: _overlap(_middle(boxes, row), (boxes[i][1], boxes[i][3]))).append(i)
+        else:
+            rows.append([i])
     return [sorted(row, key=lambda i: boxes[i][0]) for row in rows]
+
+
+def _fits(boxes: Sequence[Box], row: list[int], i: int) -> bool:
+    x0, top, x1, bottom = boxes[i]
+    row_top, row_bottom = _middle(boxes, row)
+    if _overlap((top, bottom), (row_top, row_bottom)) <= 0.5 * min(bottom - top, row_bottom - row_top):
+        return False
+    return all(
+        _overlap((x0, x1), (boxes[j][0], boxes[j][2])) <= 0.3 * min(x1 - x0, boxes[j][2] - boxes[j][0]) for j in row
+    )
+
+
+def _middle(boxes: Sequence[Box], row: list[int]) -> tuple[float, float]:
+    """The height of a row: the mean of its boxes'."""
+    return sum(boxes[i][1] for i in row) / len(row), sum(boxes[i][3] for i in row) / len(row)
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return min(one[1], other[1]) - max(one[0], other[0])
 
 
 def _column_run(boxes: Sequence[Box], rows: list[list[int]], start: int) -> tuple[int, float | None]:

@@ -28,6 +28,9 @@ SETTINGS = f"side={DETECTION_SIDE},score={MIN_SCORE}"
 _TALL = 2.5
 """A line box this much higher than wide holds sideways text; a lone digit stays below."""
 
+_SEAM = 0.25
+"""Pieces of a line nearer than this share of their height are one; a space is wider in the detector's loose boxes."""
+
 _PROBES = 8
 _CLEARLY_UPRIGHT = 0.93
 _WIDE_STEP = 5
@@ -89,7 +92,52 @@ def _detect(picture: Picture) -> NDArray[np.float32]:
     quads = np.asarray(found, np.float32) / np.float32(scale)
     sideways = _ratio(quads) >= _TALL
     quads[sideways] = np.roll(quads[sideways], -1, axis=1)  # begins at the top right: text that runs downwards
-    return quads
+    return _separated(_joined(quads))
+
+
+def _joined(quads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pieces of a line that touch become one: read apart, the letter at the seam comes twice or not at all."""
+    boxes = _upright_boxes(quads)
+    kept: list[NDArray[np.float32]] = []
+    for row in layout.side_by_side([(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes]):
+        last = -1
+        for i in row:
+            if last >= 0 and _touches(boxes[last], boxes[i]) and _lies(quads[last]) and _lies(quads[i]):
+                first = kept[-1]
+                kept[-1] = np.stack([first[0], quads[i][1], quads[i][2], first[3]])
+            else:
+                kept.append(quads[i])
+            last = i
+    return np.stack(kept)
+
+
+def _touches(left: layout.Box, right: layout.Box) -> bool:
+    one, other = left[3] - left[1], right[3] - right[1]
+    return right[0] - left[2] < _SEAM * min(one, other) and max(one, other) < 1.35 * min(one, other)
+
+
+def _lies(quad: NDArray[np.float32]) -> bool:
+    return bool(abs(quad[1, 0] - quad[0, 0]) > 2 * abs(quad[1, 1] - quad[0, 1]))
+
+
+def _separated(quads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lines so close that their boxes overlap are parted halfway: a neighbour's ink costs letters."""
+    boxes = np.asarray(_upright_boxes(quads))
+    x0, y0, x1, y1 = boxes.T
+    height = y1 - y0
+    beside = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0) > 0.3 * np.minimum(x1 - x0, (x1 - x0)[:, None])
+    below = (y0[None] - y0[:, None] > 0.4 * height[:, None]) & (y1[None] > y1[:, None]) & beside
+    overlap = np.where(below, y1[:, None] - y0[None], 0).clip(0)  # row: the upper line; column: the lower
+    from_bottom = np.minimum(overlap.max(axis=1) / 2 / height, 0.3)[:, None]
+    from_top = np.minimum(overlap.max(axis=0) / 2 / height, 0.3)[:, None]
+    down_left, down_right = quads[:, 3] - quads[:, 0], quads[:, 2] - quads[:, 1]
+    corners = [
+        quads[:, 0] + from_top * down_left,
+        quads[:, 1] + from_top * down_right,
+        quads[:, 2] - from_bottom * down_right,
+        quads[:, 3] - from_bottom * down_left,
+    ]
+    return np.asarray(np.stack(corners, axis=1), np.float32)
 
 
 def _ratio(quads: NDArray[np.float32]) -> NDArray[np.float32]:
