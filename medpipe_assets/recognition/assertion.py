@@ -9,7 +9,9 @@ until a stopping word, another cue's claim or the limit of its strength. Columns
     trait      NEGATION, PAST_HISTORY, FAMILY_HISTORY, HYPOTHETICAL, LOW_CONFIDENCE; '*' for all (stop, pseudo)
     direction  forward, backward; 'answer' is backward where nothing follows in its clause ('fever: no'); 'stop' ends
                the reach of the trait's cues; 'pseudo' only keeps shorter cues inside it from counting ('no increase')
-    strength   'strong' reaches through lists to the limit of the sentence, 'weak' a few words and never past a comma
+    strength   'strong' reaches past commas to the limit of the sentence; 'list' past commas only as far as a list goes,
+               which shows its end by a conjunction ('sin fiebre, tos ni disnea, dolor en FID'); 'weak' reaches a few
+               words and never past a comma
 
 Uncertainty is two traits, because they differ in what may be coded. HYPOTHETICAL: raised without being held true
 ('possible', 'rule out', 'risk of', 'if', 'versus'); such a mention is not asserted. LOW_CONFIDENCE: held true by the
@@ -28,16 +30,21 @@ from medpipe_assets.recognition.engine import Offsets, Trait
 from medpipe_assets.recognition.sections import sections
 from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
 
-SCORES = {"strong": 0.95, "weak": 0.85, "section": 0.9}
+SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "section": 0.9}
 """Trait scores by the kind of evidence: how far to trust the rule, not calibrated probabilities."""
 
-WORDS = {"strong": 30, "weak": 7}
+WORDS = {"strong": 30, "list": 30, "weak": 7}
 """How many words a cue reaches."""
 
 _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HISTORY"}
 
-# A line break ends a sentence unless the next line runs on in lower case.
-_BOUNDARY = re.compile(r"[.!?;](?=\s|$)|(?<=[a-zß-ÿ])\.(?=[A-ZÀ-Þ][a-zß-ÿ])|\n(?=\s*\n)|\n(?=[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))|[•●▪]")
+# A sentence ends at its full stop (also one that lacks its space), at a blank line or bullet, and where the next line
+# does not run on in lower case; a label within a line ('Abdomen: ...') begins one.
+_BOUNDARY = re.compile(
+    r"[.!?;](?=\s|$)|(?<=[a-zß-ÿ])\.(?=[A-ZÀ-Þ][a-zß-ÿ])"
+    r"|\n(?=\s*\n)|\n(?=[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))|[•●▪]"
+    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,} ?:)"
+)
 # The full stop of an abbreviation ends none.
 _ABBREVIATION = re.compile(
     r"\b(?:[a-z]|dra?|sra?|mrs?|ms|st|vs|aa|ca|bd|pt|approx|aprox|fig|hab|tgl|bzw|z\.b|inkl|evtl|ggf)$", re.IGNORECASE
@@ -45,6 +52,8 @@ _ABBREVIATION = re.compile(
 
 
 _CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$)")
+_BRACKET = re.compile(r"[()]")
+_CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
 _GAP = re.compile(r"\s+|,(?!\d)")
 
 
@@ -135,7 +144,7 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
     for match, cue in cues:
         if cue.direction == "forward":
             limit = min((m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue)), default=end)
-            limit = _reach_forward(text, match.end, limit, cue.strength)
+            limit = _reach_forward(text, match.end, _within_brackets(text, match.end, limit), cue.strength)
             scopes.append(_Scope(match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
         elif cue.direction == "backward" or (cue.direction == "answer" and _CLAUSE_END.match(text, match.end)):
             limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue)), default=begin)
@@ -149,17 +158,35 @@ def _stops(other: _Cue, cue: _Cue) -> bool:
 
 
 def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
+    past = begin
+    if strength == "list":
+        past = max((m.end() for m in _CONJUNCTION.finditer(text, begin, end)), default=begin)
     words = 0
     for gap in _GAP.finditer(text, begin, end):
-        if gap.group() == "," and strength == "weak":
-            return gap.start()
-        words += gap.group() != ","
+        if gap.group() == ",":
+            if strength != "strong" and gap.start() > past:
+                return gap.start()
+            continue
+        words += 1
         if words > WORDS[strength]:
             return gap.start()
     return end
 
 
+def _within_brackets(text: str, begin: int, end: int) -> int:
+    """The end, or the bracket before it that closes one opened before the beginning."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, begin, end):
+        depth += 1 if bracket.group() == "(" else -1
+        if depth < 0:
+            return bracket.start()
+    return end
+
+
 def _reach_backward(text: str, begin: int, end: int, strength: str) -> int:
+    opened = text.rfind("(", begin, end)
+    if opened >= 0 and ")" not in text[opened:end] and text[opened + 1 : end].strip():
+        begin = opened
     words = 0
     for gap in reversed(list(_GAP.finditer(text, begin, end))):
         if gap.group() == "," and strength == "weak":

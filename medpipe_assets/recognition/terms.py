@@ -72,14 +72,18 @@ class Terms:
     def find(self, text: str) -> list[Match]:
         """All matches in order; where matches overlap the leftmost wins, then the longest."""
         folded = fold(text)
-        found = self._automaton.find_matches_as_indexes(folded.text, overlapping=True)
-        whole = [m for m in found if self._is_whole(folded.text, *m)]
+        return [Match(*folded.span(m.begin, m.end), m.index) for m in self.find_folded(folded.text)]
+
+    def find_folded(self, folded: str) -> list[Match]:
+        """As `find`, in a text already folded by `fold`, with offsets of that."""
+        found = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        whole = [m for m in found if self._is_whole(folded, *m)]
         whole.sort(key=lambda m: (m[1], -m[2]))
         matches: list[Match] = []
         free_from = 0
         for pattern, begin, end in whole:
             if begin >= free_from:
-                matches.append(Match(*folded.span(begin, end), self._indexes[pattern]))
+                matches.append(Match(begin, end, self._indexes[pattern]))
                 free_from = end
         return matches
 
