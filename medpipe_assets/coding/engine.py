@@ -5,7 +5,7 @@ A coder sees the whole document at once, because a code's probability depends on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 Offsets = tuple[int, int]
 
@@ -92,6 +92,11 @@ class CodingEngine(Protocol):
 
     @property
     def version(self) -> str: ...
+
+    @property
+    def reads(self) -> Literal["source", "english"]:
+        """Whether this engine reads the document's own language or its English translation."""
+        ...
 
     @property
     def code_set_version(self) -> str:

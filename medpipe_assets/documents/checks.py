@@ -104,8 +104,7 @@ def entities_match_their_page(tables: Tables) -> set[str]:
     for document_id, text, source_spans, target_spans in rows:
         source = [(texts.get((document_id, s["page"]), ""), s["begin"], s["end"]) for s in source_spans]
         target = [
-            (segments.get((document_id, s["page"], s["segment_index"]), ""), s["begin"], s["end"])
-            for s in target_spans
+            (segments.get((document_id, s["page"], s["segment_index"]), ""), s["begin"], s["end"]) for s in target_spans
         ]
         inside = all(0 <= begin < end <= len(whole) for whole, begin, end in (*source, *target))
         if not inside or not (_names(source, text) or _names(target, text)):

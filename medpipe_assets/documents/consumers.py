@@ -7,6 +7,7 @@ of at least one of its sources; a new version that arrives today therefore chang
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -175,5 +176,5 @@ def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa
         probability = rows["probability"]
         odd = pc.or_(pc.less(probability, 0), pc.greater(probability, 1))
         findings["probabilities_in_range"] = set(rows["document_id"].filter(odd).to_pylist())
-    findings["keys_are_unique"] = {key[0] for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else ()
+    findings["keys_are_unique"] = {key[0] for key, count in Counter(keys).items() if count > 1}
     return findings

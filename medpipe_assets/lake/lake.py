@@ -70,12 +70,15 @@ class Lake:
     def _create(self, contract: TableContract) -> Table:
         identifier = f"{NAMESPACE}.{contract.name}"
         try:
-            with self._catalog.create_table_transaction(
-                identifier,
-                schema=contract.schema,
-                location=f"{self.location.zone(contract.zone)}/{contract.name}",
-                properties=TABLE_PROPERTIES,
-            ) as transaction, transaction.update_spec() as spec:
+            with (
+                self._catalog.create_table_transaction(
+                    identifier,
+                    schema=contract.schema,
+                    location=f"{self.location.zone(contract.zone)}/{contract.name}",
+                    properties=TABLE_PROPERTIES,
+                ) as transaction,
+                transaction.update_spec() as spec,
+            ):
                 for column in contract.partition_by:
                     spec.add_identity(column)
         except TableAlreadyExistsError:  # another process was faster

@@ -33,6 +33,11 @@ class LakeLocation:
             raise KeyError(name)
         return str(getattr(self, name))
 
+    @property
+    def raw_path(self) -> Path:
+        """The raw zone's folder."""
+        return Path(self.raw)
+
     @classmethod
     def under(cls, root: str | Path) -> "LakeLocation":
         """A lake with all four zones under one local folder."""

@@ -1,0 +1,292 @@
+"""The `medpipe` command: the same graph and the same lake as the web UI, from a terminal.
+
+Commands parse, call and print; what they call is elsewhere and imported when it is needed, so that `--help` is quick.
+File names are shown on a person's own terminal; machine-readable output leaves them out unless asked.
+"""
+
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import medpipe_assets
+from medpipe_assets.errors import ConfigurationError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class Commands(click.Group):
+    """A group that turns an exception into one line: its message where we wrote it, its type and place where not."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from medpipe_assets.documents.pool import where
+
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise _Exit(str(error), EXIT_USAGE) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get("MEDPIPE_DEBUG"):
+                raise
+            hint = "MEDPIPE_DEBUG=1 shows the traceback, which may hold document text"
+            raise _Exit(f"failed with {where(error)} ({hint})", EXIT_FAILED) from None
+
+
+class _Exit(click.ClickException):
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+
+def _lake_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--lake", "root", metavar="DIR", default="", help="The lake's folder. [default: MEDPIPE_LAKE, or ./lake]"
+    )(command)
+
+
+def _open(root: str, *, create: bool = False) -> Any:
+    from medpipe_assets.lake.lake import Lake
+    from medpipe_assets.settings import lake_location
+
+    location = lake_location(root)
+    if not create and not (location.home / "catalog.db").exists():
+        raise ConfigurationError(f"there is no lake at {location.home}: make one with `medpipe run INPUT --lake DIR`")
+    return Lake(location)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(medpipe_assets.__version__, prog_name="medpipe")
+def main() -> None:
+    """Clinical paperwork becomes coded, queryable tables, with the words and the place behind each code.
+
+    \b
+    Try:  medpipe run samples/documents
+          medpipe query "SELECT code, count(*) AS documents FROM diagnoses GROUP BY code ORDER BY 2 DESC"
+          medpipe show DOCUMENT
+    """
+    os.umask(0o077)  # whatever is written here may hold patient data
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@_lake_option
+@click.option("--profile", default="", metavar="NAME", help="Engines to use. [default: MEDPIPE_PROFILE, or local]")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--show-sources", is_flag=True, help="With --json: include file names, which may be patient data.")
+def run(
+    inputs: tuple[str, ...], root: str, profile: str, workers: int | None, as_json: bool, show_sources: bool
+) -> None:
+    """Take in files and folders, and materialise the document graph over them.
+
+    INPUT is a file or a folder (with all below it). What was taken in before and has not changed is not read again;
+    what a run that was cut off left undone is done now. Documents that cannot be processed are put into quarantine
+    with a reason, and the rest goes through: the exit code is 0 all the same. It is 1 where the graph itself failed,
+    and 2 for wrong usage or configuration.
+    """
+    from medpipe_assets.running import run_inputs
+
+    lake = _open(root, create=True)
+    result = run_inputs(lake, _paths(inputs), profile=profile, workers=workers)
+    if as_json:
+        click.echo(json.dumps(result.as_json(show_sources), default=str))
+    else:
+        from medpipe_assets.printing import print_run
+
+        print_run(result)
+    if result.failures:
+        raise _Exit("; ".join(result.failures), EXIT_FAILED)
+
+
+def _paths(inputs: Sequence[str]) -> list[Path]:
+    remote = [text for text in inputs if "://" in text]
+    if remote:
+        raise ConfigurationError("an s3:// input needs an AWS profile, and this lake is local: give files or folders")
+    missing = [text for text in inputs if not os.path.lexists(text)]
+    if missing:
+        raise ConfigurationError(f"no such file or folder: {missing[0]}")
+    return [Path(text) for text in inputs]
+
+
+@main.command()
+@click.argument("sql")
+@_lake_option
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--as-of", metavar="T", help="The lake as it was then: 2026-11-20 or 2026-11-20T08:30:00 (UTC).")
+def query(sql: str, root: str, form: str, as_of: str | None) -> None:
+    """Ask SQL, in Athena's dialect, over the lake's tables.
+
+    \b
+    Consumer tables:  diagnoses, document_summary, quarantine
+    Stages:           document_sources, raw_documents, pages, words, segments, entities, icd10_mappings,
+                      document_codes, stage_status
+    docs/data_dictionary.md says what their columns mean.
+    """
+    from medpipe_assets.warehouse.engine import QueryError
+    from medpipe_assets.warehouse.format import render
+
+    warehouse = _warehouse(_open(root), _timestamp(as_of))
+    try:
+        click.echo(render(warehouse.query(sql), form), nl=False)
+    except QueryError as error:
+        raise _Exit(str(error), EXIT_USAGE) from None
+
+
+def _warehouse(lake: Any, as_of: dt.datetime | None = None) -> Any:
+    from medpipe_assets.lake.views import base_tables, views
+    from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+
+    return DuckDBWarehouse(base_tables(lake, as_of), views=views())
+
+
+def _timestamp(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError("--as-of takes a date or a date and time, such as 2026-11-20T08:30:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+@main.command()
+@click.argument("table")
+@_lake_option
+@click.option("--format", "form", type=click.Choice(["parquet", "csv", "json"]), default="parquet", show_default=True)
+@click.option("--out", metavar="DIR", default=".", help="Folder to write to. [default: here]")
+def export(table: str, root: str, form: str, out: str) -> None:
+    """Write a whole TABLE to a file: TABLE.parquet, TABLE.csv, or TABLE.json (a list of objects)."""
+    from medpipe_assets.warehouse.engine import QueryError
+    from medpipe_assets.warehouse.format import write
+
+    target = Path(out) / f"{table}.{form}"
+    warehouse = _warehouse(_open(root))
+    try:
+        rows = warehouse.query(f'SELECT * FROM "{table.replace(chr(34), "")}"')
+    except QueryError as error:
+        raise _Exit(str(error), EXIT_USAGE) from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(rows, form, target)
+    click.echo(f"{rows.num_rows} rows to {target}", err=True)
+
+
+@main.command()
+@click.argument("document")
+@_lake_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def show(document: str, root: str, as_json: bool) -> None:
+    """Tell one document's story: where it came from, pages, entities, codes with their evidence, failures.
+
+    DOCUMENT is the beginning of a document id, or the path of a file it came from.
+    """
+    from medpipe_assets.report import find_documents, story
+
+    lake = _open(root)
+    wanted = Path(os.path.abspath(document)).as_uri() if os.path.lexists(document) else document  # noqa: PTH100
+    found = find_documents(lake, wanted)
+    if not found:
+        raise ConfigurationError(
+            'no such document in this lake: `medpipe query "SELECT * FROM document_summary"` lists all'
+        )
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{len(found)} documents begin with that: give more of the id, such as {found[0][:16]}"
+        )
+    told = story(lake, found[0])
+    if as_json:
+        click.echo(json.dumps(_plain(told), default=str))
+    else:
+        from medpipe_assets.printing import print_story
+
+        print_story(told)
+
+
+def _plain(told: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**told, "stages": {name: asdict(v) if v else None for name, v in told["stages"].items()}}
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--language", metavar="CODE", help="ISO 639-1, e.g. es. [default: found from the text]")
+def annotate(file: Any, language: str | None) -> None:
+    """Read text (FILE, or - for standard input), print its entities with traits, attributes and codes as JSON lines.
+
+    No lake is read or written.
+    """
+    from medpipe_assets.annotate import annotate as annotate_text
+    from medpipe_assets.extraction.plain_text import decode
+
+    for entity in annotate_text(decode(file.read()), language):
+        click.echo(json.dumps(entity, ensure_ascii=False))
+
+
+@main.command()
+@click.option(
+    "--document", "documents", multiple=True, metavar="ID", help="A document's id, or its beginning. May be repeated."
+)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="All documents first received on this UTC day.")
+@click.option("--from-stage", metavar="STAGE", help="Leave the stages before this one alone.")
+@click.option("--force", is_flag=True, help="Redo what is up to date, and retry what is in quarantine.")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
+@_lake_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def reprocess(
+    documents: tuple[str, ...],
+    day: dt.datetime | None,
+    from_stage: str | None,
+    force: bool,
+    workers: int | None,
+    root: str,
+    as_json: bool,
+) -> None:
+    """Process documents again: those given, those of a day, or all.
+
+    Without --force only what is outdated (an engine or its settings changed), unfinished, or may succeed by now is
+    done; with it, everything selected. The stages are raw_documents, extracted_text, translated_text, entities,
+    icd10_mappings. The web UI does the same: a backfill for days, the launchpad's `reprocess` for documents.
+    """
+    from medpipe_assets.running import reprocess_documents
+
+    lake = _open(root)
+    outcomes = reprocess_documents(
+        lake,
+        [_document(lake, text) for text in documents],
+        day.date() if day else None,
+        from_stage=from_stage,
+        force=force,
+        workers=workers,
+    )
+    if as_json:
+        click.echo(json.dumps([outcome.__dict__ for outcome in outcomes], default=str))
+    else:
+        for outcome in outcomes:
+            state = "done" if outcome.success else "FAILED"
+            click.echo(f"{outcome.day} {state} in {sum(outcome.seconds.values()):.1f} s (run {outcome.run_id})")
+        if not outcomes:
+            click.echo("nothing to do")
+    failures = [failure for outcome in outcomes for failure in outcome.failures]
+    if failures:
+        raise _Exit("; ".join(failures), EXIT_FAILED)
+
+
+def _document(lake: Any, text: str) -> str:
+    from medpipe_assets.report import find_documents
+
+    found = find_documents(lake, text)
+    if len(found) != 1:
+        raise ConfigurationError(f"{len(found) or 'no'} documents begin with {text}: give one document's id")
+    return found[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

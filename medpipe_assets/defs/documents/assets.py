@@ -1,0 +1,233 @@
+"""The assets of the document line: each reads tables, calls one function, writes tables and says what it counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from medpipe_assets.defs.documents.partitions import DAYS, day_of
+from medpipe_assets.defs.resources import EnginesResource, LakeResource, Reprocess, RunnerResource, private_errors
+from medpipe_assets.documents.consumers import rebuild
+from medpipe_assets.documents.intake import take_in
+from medpipe_assets.documents.line import stages
+from medpipe_assets.documents.stage import StageReport, run_stage
+from medpipe_assets.inbox.local import fetch
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.ledger import verdicts
+from medpipe_assets.lake.maintenance import maintain
+from medpipe_assets.lake.quarantine import open_failures
+from medpipe_assets.lake.schemas import TABLES, TableContract, tables_of
+
+GROUP = "documents"
+OWNERS = ["team:clinical-data"]
+RETRY = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+DESCRIPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "raw_documents": (
+        "Documents as received: intake of the day's receipts into the raw zone, each told apart by its content. "
+        "Tables document_sources and raw_documents.",
+        ("iceberg", "file"),
+    ),
+    "extracted_text": (
+        "Pages of words with boxes and confidences: the text layer where a page is digital, OCR where it is not. "
+        "Tables pages and words.",
+        ("iceberg", "onnx"),
+    ),
+    "translated_text": (
+        "Sentences with their English beside them, aligned word by word where the engine can. Table segments.",
+        ("iceberg",),
+    ),
+    "entities": (
+        "Clinical entities with traits (negation, history, family, hypothetical) and attributes, and where they stand "
+        "on the page. Table entities.",
+        ("iceberg",),
+    ),
+    "icd10_mappings": (
+        "Candidate ICD-10-CM codes of each entity, ranked and judged against a dated code set, and the codes of each "
+        "document. Tables icd10_mappings and document_codes.",
+        ("iceberg",),
+    ),
+    "diagnoses": (
+        "One row a current document and asserted code, with probability, mention count and first evidence.",
+        ("iceberg", "duckdb", "sql"),
+    ),
+    "document_summary": (
+        "One row a current document: type, languages, pages, words, entities, codes, and where it stands.",
+        ("iceberg", "duckdb", "sql"),
+    ),
+}
+
+
+def column_schema(contract: TableContract) -> dg.TableSchema:
+    """A contract as Dagster shows it."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(c.name, str(c.type), c.description, dg.TableColumnConstraints(nullable=c.nullable))
+            for c in contract.columns
+        ]
+    )
+
+
+def _definition_metadata(main: TableContract, *others: TableContract) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"dagster/column_schema": column_schema(main), "dagster/table_name": main.name}
+    return metadata | {f"columns_of_{other.name}": column_schema(other) for other in others}
+
+
+def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.AssetsDefinition:
+    description, kinds = DESCRIPTIONS[stage]
+
+    @dg.asset(
+        name=stage,
+        deps=[upstream] if upstream else [],
+        partitions_def=DAYS,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds=set(kinds),
+        description=description,
+        code_version=code_version,
+        metadata=_definition_metadata(*tables_of(stage)),
+        retry_policy=RETRY,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+    )
+    def run(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        engines: EnginesResource,
+        runner: RunnerResource,
+        reprocess: Reprocess,
+        progress: dg.ResourceParam[Any],
+    ) -> dg.MaterializeResult:
+        day = day_of(context)
+        metadata: dict[str, Any] = {}
+        with private_errors():
+            opened = lake.open()
+            if stage == "raw_documents":
+                intake = take_in(opened, day, fetch, run_id=context.run_id, progress=progress)
+                metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
+            selection = reprocess.selection(stage)
+            report = StageReport(stage)
+            made = stages(engines.open(), opened.location.raw_path)[stage]
+            if selection is not None:
+                report = run_stage(
+                    opened,
+                    made,
+                    day,
+                    run_id=context.run_id,
+                    selection=selection,
+                    pool=runner.pool(),
+                    chunks=runner.chunks(),
+                    progress=progress,
+                )
+            metadata |= _report_metadata(opened, report, context.partition_key, made.version)
+        return dg.MaterializeResult(metadata=metadata)
+
+    return run
+
+
+def _report_metadata(lake: Lake, report: StageReport, day: str, version: str) -> dict[str, Any]:
+    import datetime as dt
+
+    in_force = verdicts(lake, report.stage, [dt.date.fromisoformat(day)]).values()
+    return {
+        "dagster/partition_row_count": sum(v.row_count for v in in_force if v.done),
+        "documents_done": sum(v.done for v in in_force),
+        "documents_quarantined": sum(not v.done for v in in_force),
+        "processed_in_this_run": report.processed,
+        "seconds": round(report.seconds, 3),
+        "chunks": report.chunks,
+        "orphaned_documents_swept": report.swept,
+        "stage_version": version,
+        **{f"rows_written_{table}": count for table, count in report.rows.items()},
+    }
+
+
+def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
+    description, kinds = DESCRIPTIONS[name]
+    audited = dg.AssetCheckSpec("audit", asset=name, blocking=True, description="What was staged is fit to publish.")
+
+    @dg.asset(
+        name=name,
+        deps=deps,
+        partitions_def=DAYS,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds=set(kinds),
+        description=description,
+        metadata=_definition_metadata(TABLES[name]),
+        check_specs=[audited],
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+    )
+    def run(
+        context: dg.AssetExecutionContext, lake: LakeResource, reprocess: Reprocess, progress: dg.ResourceParam[Any]
+    ) -> Any:
+        with private_errors():
+            report = rebuild(lake.open(), name, day_of(context), progress=progress, force=reprocess.force)
+        passed = not any(report.findings.values())
+        yield dg.AssetCheckResult(
+            check_name="audit", passed=passed, metadata={k: v for k, v in report.findings.items()}
+        )
+        if not passed:
+            raise dg.Failure(f"{name} was not published: the audit found offending documents", allow_retries=False)
+        yield dg.MaterializeResult(
+            metadata={
+                "rows": report.rows,
+                "days_rebuilt": [day.isoformat() for day in report.days],
+                "published": report.published,
+            }
+        )
+
+    return run
+
+
+@dg.asset(
+    deps=["icd10_mappings"],
+    partitions_def=DAYS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"iceberg"},
+    description="What could not be processed, at which stage and why. The stages write it; this counts what stands.",
+    metadata=_definition_metadata(TABLES["quarantine"]),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+)
+def quarantine(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    with private_errors():
+        rows = open_failures(lake.open(), [day_of(context)])
+    reasons = sorted({(row["stage"], row["reason"]) for row in rows})
+    counted = [(s, r, sum((row["stage"], row["reason"]) == (s, r) for row in rows)) for s, r in reasons]
+    records = [dg.TableRecord({"stage": s, "reason": r, "failures": n}) for s, r, n in counted]
+    columns = [dg.TableColumn("stage"), dg.TableColumn("reason"), dg.TableColumn("failures", "int")]
+    return dg.MaterializeResult(
+        metadata={
+            "failures_standing": len(rows),
+            "by_reason": dg.MetadataValue.table(records, dg.TableSchema(columns)),
+        }
+    )
+
+
+@dg.asset(
+    group_name="lake",
+    owners=OWNERS,
+    kinds={"iceberg"},
+    description="Keeps the lake small and quick: compacts days of many files, expires old snapshots, removes orphans.",
+)
+def lake_maintenance(lake: LakeResource) -> dg.MaterializeResult:
+    with private_errors():
+        report = maintain(lake.open())
+    return dg.MaterializeResult(metadata=report)
+
+
+def assets(code_versions: Mapping[str, str]) -> list[dg.AssetsDefinition]:
+    """All assets of the line.
+
+    Args:
+        code_versions: stage -> stage_version under the profile in force.
+    """
+    upstream = [None, *code_versions]
+    made = [_stage_asset(stage, before, code_versions[stage]) for before, stage in zip(upstream, code_versions)]  # noqa: B905
+    return [
+        *made,
+        _consumer_asset("diagnoses", ["icd10_mappings", "entities"]),
+        _consumer_asset("document_summary", ["diagnoses", "extracted_text"]),
+        quarantine,
+        lake_maintenance,
+    ]

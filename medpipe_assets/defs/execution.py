@@ -1,0 +1,112 @@
+"""Materialising the graph in this process: what `medpipe run` and `medpipe reprocess` do, and nothing of their own.
+
+The run is recorded in the same Dagster instance that the web UI shows.
+"""
+
+import datetime as dt
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from medpipe_assets.definitions import build_defs
+from medpipe_assets.defs.documents.jobs import documents_job
+from medpipe_assets.lake.location import LakeLocation
+
+DAGSTER_YAML = """\
+# Written once by medpipe; yours to change.
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+retention:
+  sensor:
+    purge_after_days: {skipped: 2, failure: 30, success: 30}
+  schedule:
+    purge_after_days: {skipped: 7, failure: 90, success: 90}
+"""
+
+
+@dataclass
+class RunOutcome:
+    """A day's run: whether it went through, seconds by asset, and, where it did not, what failed (no document text)."""
+
+    day: dt.date
+    run_id: str
+    success: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def dagster_home(location: LakeLocation) -> Path:
+    """The folder of Dagster's own files: DAGSTER_HOME where it is set, else in the lake. Made where it is absent."""
+    home = Path(os.environ.get("DAGSTER_HOME") or location.home / "dagster")
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(DAGSTER_YAML)
+    return home
+
+
+def run_days(
+    location: LakeLocation,
+    days: Sequence[dt.date],
+    *,
+    progress: Any,
+    workers: int | None = None,
+    profile: str = "",
+    reprocess: Mapping[dt.date, Mapping[str, Any]] | None = None,
+) -> list[RunOutcome]:
+    """Materialise the document line for some days, one run a day, oldest first.
+
+    Args:
+        progress: a documents.stage.Progress.
+        reprocess: configuration of the Reprocess resource by day.
+    """
+    from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource
+
+    overrides = {
+        "lake": LakeResource(root=str(location.home)),
+        "engines": EnginesResource(profile=profile),
+        "runner": RunnerResource(workers=workers),
+        "progress": dg.ResourceDefinition.hardcoded_resource(progress),
+    }
+    outcomes = []
+    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(_instance(location)) as instance:
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        job = build_defs(overrides).resolve_job_def(documents_job.name)
+        for day in sorted(days):
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=day.isoformat(),
+                raise_on_error=False,
+                tags={"medpipe/launched_by": "command line"},
+                run_config={
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    "resources": {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}},
+                },
+            )
+            outcomes.append(_outcome(day, result))
+    return outcomes
+
+
+def _instance(location: LakeLocation) -> InstanceRef:
+    return InstanceRef.from_dir(str(dagster_home(location)))
+
+
+def _outcome(day: dt.date, result: dg.ExecuteInProcessResult) -> RunOutcome:
+    outcome = RunOutcome(day, result.run_id, result.success)
+    for event in result.get_step_success_events():
+        outcome.seconds[event.step_key or ""] = event.step_success_data.duration_ms / 1000
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed and evaluation.blocking:
+            outcome.failures.append(f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed")
+    for event in result.get_step_failure_events() if hasattr(result, "get_step_failure_events") else ():
+        outcome.failures.append(f"{event.step_key} failed")
+    return outcome

@@ -1,0 +1,128 @@
+"""Runs started from the command line: which days they concern, and what came of them.
+
+The work itself is the Dagster graph, materialised in this process by `defs.execution`.
+"""
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medpipe_assets import report
+from medpipe_assets.documents.intake import documents_of, pending_receipts, receive
+from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.inbox.local import LocalInbox
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.ledger import first_days
+from medpipe_assets.lake.schemas import STAGES
+from medpipe_assets.progress import progress_for
+
+
+@dataclass
+class RunResult:
+    """What `medpipe run` tells: totals over the documents of its input, whether processed now or before."""
+
+    lake: Lake
+    inputs: int
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    total_seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def as_json(self, show_sources: bool) -> dict[str, Any]:
+        """Counts, ids and reasons; the names of sources only when asked for."""
+        return {
+            "documents": len(self.documents),
+            **{name: sum(row[name] for row in self.documents) for name in ("pages", "words", "entities", "codes")},
+            "quarantined": [
+                {
+                    **{name: row[name] for name in ("document_id", "source_id", "stage", "page", "reason")},
+                    **({"uri": row["uri"]} if show_sources else {}),
+                }
+                for row in self.quarantined
+            ],
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+            "total_seconds": round(self.total_seconds, 3),
+            "lake": str(self.lake.location.home),
+            **({"sources": {d["document_id"]: d["sources"] for d in self.documents}} if show_sources else {}),
+        }
+
+
+def run_inputs(lake: Lake, paths: Sequence[Path], *, profile: str = "", workers: int | None = None) -> RunResult:
+    """Take in files and folders, run the days that have work, and report on all documents of the input."""
+    begun = time.monotonic()
+    arrivals = list(LocalInbox(tuple(paths)).arrivals())
+    uris = {arrival.uri for arrival in arrivals}
+    result = RunResult(lake, len(arrivals))
+    if arrivals:
+        receive(lake, arrivals, dt.datetime.now(dt.UTC).date())
+        days = {receipt.day for receipt in pending_receipts(lake)} | _unfinished_days(lake, uris, profile)
+        for outcome in _run(lake, days, profile=profile, workers=workers):
+            result.failures += outcome.failures
+            for stage, seconds in outcome.seconds.items():
+                result.seconds[stage] = result.seconds.get(stage, 0.0) + seconds
+        told = report.batch(lake, uris)
+        result.documents, result.quarantined = told["documents"], told["quarantined"]
+    result.total_seconds = time.monotonic() - begun
+    return result
+
+
+def _run(lake: Lake, days: set[dt.date], *, profile: str, workers: int | None, **more: Any) -> list[Any]:
+    if not days:
+        return []
+    from medpipe_assets.defs.execution import run_days
+
+    with progress_for(sys.stderr) as progress:
+        return run_days(lake.location, sorted(days), progress=progress, profile=profile, workers=workers, **more)
+
+
+def _unfinished_days(lake: Lake, uris: set[str], profile: str) -> set[dt.date]:
+    """Days of the input's documents on which some stage has work to do, or a consumer table is behind."""
+    from medpipe_assets.defs.resources import make_engines
+    from medpipe_assets.documents.consumers import is_stale
+    from medpipe_assets.documents.line import stages
+    from medpipe_assets.lake.ledger import inputs_of, verdicts, work_list
+    from medpipe_assets.settings import Settings
+
+    settings = Settings.load()
+    engines = make_engines(settings.model_copy(update={"profile": profile}) if profile else settings)
+    made = stages(engines, lake.location.raw_path)
+    firsts = first_days(lake)
+    days = {firsts[document_id] for document_id in documents_of(lake, uris)}
+
+    def has_work(day: dt.date) -> bool:
+        return any(
+            work_list(inputs_of(lake, name, day), verdicts(lake, name, [day]), stage.version).input_versions
+            for name, stage in made.items()
+        ) or is_stale(lake, day)
+
+    return {day for day in days if has_work(day)}
+
+
+def reprocess_documents(
+    lake: Lake,
+    documents: Sequence[str],
+    day: dt.date | None,
+    *,
+    from_stage: str | None,
+    force: bool,
+    workers: int | None = None,
+) -> list[Any]:
+    """Run the days of the documents, or one day, or all days; the outcomes, a day each."""
+    if from_stage is not None and from_stage not in STAGES:
+        raise ConfigurationError(f"there is no stage '{from_stage}': choose one of {', '.join(STAGES)}")
+    firsts = first_days(lake)
+    by_day: dict[dt.date, list[str]] = {}
+    for document_id in documents:
+        by_day.setdefault(firsts[document_id], []).append(document_id)
+    if documents and day is not None:
+        by_day = {d: ids for d, ids in by_day.items() if d == day}
+    days = set(by_day) if documents else ({day} if day else set(firsts.values()))
+    settings = {
+        d: {"document_ids": by_day.get(d, []), "force": force, "from_stage": from_stage or STAGES[0]} for d in days
+    }
+    return _run(lake, days, profile="", workers=workers, reprocess=settings)

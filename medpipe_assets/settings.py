@@ -1,0 +1,55 @@
+"""What an installation can set, by environment variables named MEDPIPE_...: read when a run starts, never at import."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.lake.location import LakeLocation
+
+DEFAULT_INBOX = "inbox"
+
+
+class Settings(BaseSettings):
+    """An installation's settings. Each field's variable is MEDPIPE_ and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="MEDPIPE_", extra="ignore")
+
+    profile: str = Field("local", description="which engines a stage uses unless it is named below: local or aws")
+    extraction_engine: str = Field("", description="engine of the extraction stage; empty: the profile's")
+    translation_engine: str = Field("", description="engine of the translation stage; empty: the profile's")
+    recognition_engine: str = Field("", description="engine of the recognition stage; empty: the profile's")
+    coding_engine: str = Field("", description="engine of the coding stage; empty: the profile's")
+    translation_model: str = Field("", description="folder of a CTranslate2 model, for the engine ctranslate2")
+    inbox: str = Field("", description="folder watched for documents; empty: `inbox` in the lake")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0, description="worker processes; 0: none")
+    task_seconds: float = Field(900.0, gt=0, description="longest that one document may take in one stage, seconds")
+    chunk_documents: int = Field(500, ge=1, description="most documents between two commits")
+    chunk_seconds: float = Field(20.0, gt=0, description="longest time between two commits, seconds")
+    max_quarantined_share: float = Field(0.5, ge=0, le=1, description="share of quarantined documents that alarms")
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The settings of the current environment.
+
+        Raises:
+            ConfigurationError: naming the variable that is wrong.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = f"MEDPIPE_{'_'.join(str(part) for part in first['loc']).upper()}"
+            raise ConfigurationError(f"{variable}: {first['msg'].lower()}") from None
+
+
+def lake_location(root: str = "") -> LakeLocation:
+    """The lake at a given folder, or the one that the environment names."""
+    return LakeLocation.under(root) if root else LakeLocation.from_environment(os.environ)
+
+
+def inbox_folder(settings: Settings, location: LakeLocation) -> Path:
+    """The watched folder."""
+    return Path(settings.inbox).expanduser() if settings.inbox else location.home / DEFAULT_INBOX
