@@ -1,4 +1,4 @@
-"""What Dagster loads: the document line's definitions, bound to resources that read the environment when a run starts."""
+"""What Dagster loads: the document line, bound to resources that read the environment when a run starts."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -59,7 +59,7 @@ def make_engines(settings: Settings) -> Engines:
         name = getattr(settings, f"{stage}_engine") or profile[stage]
         if name not in makers:
             raise ConfigurationError(
-                f"there is no {stage} engine '{name}': choose one of {', '.join(makers)} (MEDPIPE_{stage.upper()}_ENGINE)"
+                f"there is no {stage} engine '{name}': set MEDPIPE_{stage.upper()}_ENGINE to one of {', '.join(makers)}"
             )
         made[stage] = makers[name](settings)
     return Engines(**made)
@@ -119,7 +119,7 @@ class Reprocess(dg.ConfigurableResource[None]):
     is in quarantine. `from_stage` leaves the stages before it alone.
     """
 
-    document_ids: list[str] = []
+    document_ids: list[str] = []  # noqa: RUF012 - a pydantic field
     force: bool = False
     from_stage: str = STAGES[0]
 

@@ -1,1 +1,1 @@
-"""The document line without Dagster: intake of sources, stages with their work lists and chunks, and the worker pool."""
+"""The document line without Dagster: intake, stages with work lists and chunks, the worker pool."""

@@ -16,7 +16,7 @@ from importlib.resources import files
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medpipe_assets.documents.stage import Progress, Silence
+from medpipe_assets.documents.stage import SILENCE, Progress
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import Verdict, first_days, read_vouched, verdicts
 from medpipe_assets.lake.publication import Findings, built_from, publish
@@ -74,7 +74,7 @@ def rebuild(
     day: dt.date,
     *,
     audit: Audit | None = None,
-    progress: Progress = Silence(),
+    progress: Progress = SILENCE,
     force: bool = False,
 ) -> ConsumerReport:
     """Bring a consumer table up to date for a day and the days it affects.

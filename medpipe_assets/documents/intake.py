@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from medpipe_assets.documents.stage import Progress, Silence
+from medpipe_assets.documents.stage import SILENCE, Progress
 from medpipe_assets.errors import DocumentError
 from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import ZIP, sniff
@@ -60,7 +60,7 @@ def known_versions(lake: Lake) -> set[tuple[str, str]]:
 
 
 def receive(lake: Lake, arrivals: Iterable[Arrival], day: dt.date) -> Receipt | None:
-    """Write a receipt for those arrivals that are neither taken in nor on another receipt; None where there are none."""
+    """Write a receipt for those arrivals that are new (neither taken in nor receipted); None without any."""
     waiting = {(a.source_id, a.version) for receipt in pending_receipts(lake) for a in receipt.arrivals}
     known = known_versions(lake) | waiting
     new = {a.uri: a for a in arrivals if (a.source_id, a.version) not in known}
@@ -91,7 +91,7 @@ def take_in(
     fetch: Callable[[str], bytes],
     *,
     run_id: str,
-    progress: Progress = Silence(),
+    progress: Progress = SILENCE,
 ) -> IntakeReport:
     """Fetch what a day's receipts name, keep the bytes, and record every source.
 

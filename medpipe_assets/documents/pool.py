@@ -42,6 +42,11 @@ class _Worker(Generic[Task]):
     task: Task | None = None
     deadline: float = field(default=0.0)
 
+    def drawn(self) -> Task:
+        """The task it works on."""
+        assert self.task is not None
+        return self.task
+
 
 def map_tasks(
     function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
@@ -49,7 +54,7 @@ def map_tasks(
     """Apply a function to each task, in whatever order results come.
 
     Args:
-        function: picklable; a DocumentError that it raises becomes the task's result, any other exception becomes
+        function: picklable, never returning None; a DocumentError that it raises becomes the task's result, any other exception becomes
             engine_crashed with the exception's type and place (never its message, which may hold document text).
         tasks: picklable; drawn only as workers become free.
     """
@@ -57,39 +62,39 @@ def map_tasks(
         for task in tasks:
             yield task, _call(function, task)
         return
-    waiting: deque[tuple[Task, int]] = deque()
+    retries: deque[tuple[Task, int]] = deque()
     source = ((task, 1) for task in tasks)
     idle: list[_Worker[tuple[Task, int]]] = []
     busy: list[_Worker[tuple[Task, int]]] = []
     try:
         while True:
-            while len(busy) < settings.workers:
-                following = waiting.popleft() if waiting else next(source, None)
-                if following is None:
-                    break
+            while len(busy) < settings.workers and (drawn := _draw(retries, source)) is not None:
                 worker = idle.pop() if idle else _start(function, settings)
-                _send(worker, following, settings)
+                _send(worker, drawn, settings)
                 busy.append(worker)
             if not busy:
                 return
             for worker in _ready(busy):
                 busy.remove(worker)
-                assert worker.task is not None
-                task, tries = worker.task
+                task, tries = worker.drawn()
                 result = _receive(worker)
-                if result is None:
-                    _stop(worker)
-                    late = time.monotonic() >= worker.deadline
-                    if not late and tries < CRASH_TRIES:
-                        waiting.append((task, tries + 1))
-                        continue
-                    yield task, _lost(worker, late, settings)
-                else:
+                if result is not None:
                     idle.append(worker)
                     yield task, result
+                    continue
+                late = time.monotonic() >= worker.deadline
+                _stop(worker)
+                if late or tries >= CRASH_TRIES:
+                    yield task, _lost(worker, late, settings)
+                else:
+                    retries.append((task, tries + 1))
     finally:
         for worker in (*idle, *busy):
             _stop(worker)
+
+
+def _draw(retries: deque[tuple[Task, int]], source: Iterator[tuple[Task, int]]) -> tuple[Task, int] | None:
+    return retries.popleft() if retries else next(source, None)
 
 
 def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentError:

@@ -95,12 +95,20 @@ class Silence:
         pass
 
 
+SILENCE = Silence()
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which documents to process: all that need it, or, of `only`, those that need it, or (`force`) all of them."""
 
     only: frozenset[str] | None = None
     force: bool = False
+
+
+EVERYTHING_PENDING = Selection()
+DEFAULT_POOL = PoolSettings()
+DEFAULT_CHUNKS = ChunkSettings()
 
 
 @dataclass
@@ -133,10 +141,10 @@ def run_stage(
     day: dt.date,
     *,
     run_id: str,
-    selection: Selection = Selection(),
-    pool: PoolSettings = PoolSettings(),
-    chunks: ChunkSettings = ChunkSettings(),
-    progress: Progress = Silence(),
+    selection: Selection = EVERYTHING_PENDING,
+    pool: PoolSettings = DEFAULT_POOL,
+    chunks: ChunkSettings = DEFAULT_CHUNKS,
+    progress: Progress = SILENCE,
 ) -> StageReport:
     """Process what a day's work list holds, and commit it chunk by chunk.
 
