@@ -100,7 +100,9 @@ def re2_replacement(replacement: str) -> str:
             return f"\\{match[2]}"
         if match[1]:
             return "\\\\" if match[1] == "\\" else match[1]
-        raise QueryError("regexp_replace: $ or \\ alone in the replacement; write $1 to $9 for a group, \\$ for a dollar")
+        raise QueryError(
+            "regexp_replace: $ or \\ alone in the replacement; write $1 to $9 for a group, \\$ for a dollar"
+        )
 
     return _REPLACEMENT.sub(one, replacement)
 
