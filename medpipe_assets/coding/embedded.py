@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from medpipe_assets.coding import icd10cm, validity
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
@@ -40,6 +40,10 @@ class EmbeddedCoding:
     @property
     def version(self) -> str:
         return f"{CODE_VERSION}.{build.fingerprint()}"
+
+    @property
+    def reads(self) -> Literal["source", "english"]:
+        return "source"
 
     @property
     def code_set_version(self) -> str:

@@ -1,14 +1,15 @@
 """Medical conditions named in a text, by the lexicon: diagnoses, signs and symptoms as MEDICAL_CONDITION / DX_NAME.
 
-What the text says of them (negated, past, of the family) is `assertion`'s business, which code they get the coding
-stage's.
+Each says whether it is a SYMPTOM, a SIGN or a DIAGNOSIS, by the chapter of its best code. What the text says of it
+(negated, past, of the family) is `assertion`'s business, which code it gets the coding stage's.
 """
 
+import re
 from typing import Final
 
 from medpipe_assets.lexicon import lexicon
 from medpipe_assets.lexicon.lexicon import Found
-from medpipe_assets.recognition.engine import Mention
+from medpipe_assets.recognition.engine import Mention, Trait
 
 SCORES: Final = {
     "own": 0.9,
@@ -22,6 +23,16 @@ SCORES: Final = {
 """How sure we are that a term of each kind names a condition; ordinal, not calibrated."""
 _AMBIGUOUS: Final = 0.5
 
+_NATURES: Final = (
+    (re.compile(r"R(?:7|8|9[0-7])"), "SIGN"),
+    (re.compile(r"R(?:0[01]|03|16|18|59|60)"), "SIGN"),
+    (re.compile(r"R|M54|M25\.5|M79\.[16]|N64\.4|H57\.1|H92\.0|G89"), "SYMPTOM"),
+    (re.compile(r"[A-QSTU]"), "DIAGNOSIS"),
+)
+"""Codes by what they name, first match counts. R70 to R97 are abnormal findings, R00 to R69 symptoms and signs, of which
+those are signs that an examiner finds (heartbeat, murmurs, enlarged organs, swelling); pains outside chapter R are
+symptoms too. Factors of chapter Z and external causes are none of the three."""
+
 
 def find(text: str, language: str) -> list[Mention]:
     """Conditions in a text, ordered by span, never overlapping."""
@@ -30,4 +41,6 @@ def find(text: str, language: str) -> list[Mention]:
 
 def _mention(found: Found) -> Mention:
     score = _AMBIGUOUS if found.sense.ambiguous else SCORES[found.sense.kind]
-    return Mention("MEDICAL_CONDITION", "DX_NAME", ((found.begin, found.end),), score)
+    nature = next((name for codes, name in _NATURES if codes.match(found.sense.codes[0])), None)
+    traits = (Trait(nature, score),) if nature else ()
+    return Mention("MEDICAL_CONDITION", "DX_NAME", ((found.begin, found.end),), score, traits)

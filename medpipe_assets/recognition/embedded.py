@@ -1,14 +1,28 @@
-"""The embedded recogniser: conditions by the lexicon, in the document's own language. No service and no network."""
+"""The embedded recogniser: all finders over one text, their overlaps resolved, and what the text says of each mention.
 
-from dataclasses import dataclass
+It reads the document's own language, in process, with no service. Finding is the affair of `conditions`, `medications`
+and their neighbours, judging what is denied or past that of `assertion`; here they are only put together.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from medpipe_assets.lexicon import build, words
-from medpipe_assets.recognition import conditions
+from medpipe_assets.recognition import assertion, conditions, medications
 from medpipe_assets.recognition.engine import Mention
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 """Raise it when the same lexicon would give other mentions or traits."""
+
+_FINDERS: Final[tuple[Callable[[str, str], list[Mention]], ...]] = (
+    conditions.find,
+    medications.find,
+)
+"""Each takes a text and its language; the first wins where two finds of equal length overlap."""
+
+_JUDGED: Final = frozenset({"MEDICAL_CONDITION", "MEDICATION", "TEST_TREATMENT_PROCEDURE"})
+"""Categories that a text denies, suspects or tells of the past; anatomy is merely there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +46,24 @@ class EmbeddedRecognition:
         return language in words.LANGUAGES
 
     def recognise(self, text: str, language: str) -> list[Mention]:
-        """Find the mentions in a text, ordered by their first span."""
-        return conditions.find(text, language)
+        """Find the mentions in a text, ordered by their first span, never overlapping."""
+        found = resolved(mention for find in _FINDERS for mention in find(text, language))
+        judged = [mention for mention in found if mention.category in _JUDGED]
+        traits = assertion.assertion(text, language, [mention.spans for mention in judged])
+        told = {id(mention): said for mention, said in zip(judged, traits, strict=True)}
+        return [replace(m, traits=m.traits + told.get(id(m), ())) for m in found]
+
+
+def resolved(mentions: Iterable[Mention]) -> list[Mention]:
+    """The mentions that stay where several claim the same words: the longest, then the one found first; in order.
+
+    So a condition that names its site ('renal failure') takes the site with it, whoever else found it.
+    """
+    kept: list[Mention] = []
+    taken: set[int] = set()
+    for mention in sorted(mentions, key=lambda m: -sum(end - begin for begin, end in m.spans)):
+        places = {place for begin, end in mention.spans for place in range(begin, end)}
+        if taken.isdisjoint(places):
+            taken |= places
+            kept.append(mention)
+    return sorted(kept, key=lambda m: m.spans)
