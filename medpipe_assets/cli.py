@@ -30,20 +30,22 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise _Exit(str(error), EXIT_USAGE) from None
+            raise _UsageError(str(error)) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt, BrokenPipeError):
             raise
         except Exception as error:
             if os.environ.get("MEDPIPE_DEBUG"):
                 raise
             hint = "MEDPIPE_DEBUG=1 shows the traceback, which may hold document text"
-            raise _Exit(f"failed with {where(error)} ({hint})", EXIT_FAILED) from None
+            raise _FailedError(f"failed with {where(error)} ({hint})") from None
 
 
-class _Exit(click.ClickException):
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.exit_code = code
+class _FailedError(click.ClickException):
+    exit_code = EXIT_FAILED
+
+
+class _UsageError(click.ClickException):
+    exit_code = EXIT_USAGE
 
 
 def _lake_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,7 +105,7 @@ def run(
 
         print_run(result)
     if result.failures:
-        raise _Exit("; ".join(result.failures), EXIT_FAILED)
+        raise _FailedError("; ".join(result.failures))
 
 
 def _paths(inputs: Sequence[str]) -> list[Path]:
@@ -137,7 +139,7 @@ def query(sql: str, root: str, form: str, as_of: str | None) -> None:
     try:
         click.echo(render(warehouse.query(sql), form), nl=False)
     except QueryError as error:
-        raise _Exit(str(error), EXIT_USAGE) from None
+        raise _UsageError(str(error)) from None
 
 
 def _warehouse(lake: Any, as_of: dt.datetime | None = None) -> Any:
@@ -172,7 +174,7 @@ def export(table: str, root: str, form: str, out: str) -> None:
     try:
         rows = warehouse.query(f'SELECT * FROM "{table.replace(chr(34), "")}"')
     except QueryError as error:
-        raise _Exit(str(error), EXIT_USAGE) from None
+        raise _UsageError(str(error)) from None
     target.parent.mkdir(parents=True, exist_ok=True)
     write(rows, form, target)
     click.echo(f"{rows.num_rows} rows to {target}", err=True)
@@ -276,7 +278,7 @@ def reprocess(
             click.echo("nothing to do")
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     if failures:
-        raise _Exit("; ".join(failures), EXIT_FAILED)
+        raise _FailedError("; ".join(failures))
 
 
 def _document(lake: Any, text: str) -> str:

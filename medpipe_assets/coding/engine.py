@@ -99,11 +99,6 @@ class CodingEngine(Protocol):
         ...
 
     @property
-    def reads(self) -> Literal["source", "english"]:
-        """Whether this engine reads the document's own language or its English translation."""
-        ...
-
-    @property
     def code_set_version(self) -> str:
         """The release every code is judged against, e.g. '2026-04-01'."""
         ...

@@ -170,7 +170,7 @@ def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa
     findings: dict[str, Collection[str]] = {"documents_are_current": set(listed) - expected}
     if name == "document_summary":
         findings["every_document_is_there"] = expected - set(listed)
-        keys = [(d,) for d in listed]
+        keys: list[tuple[str, ...]] = [(d,) for d in listed]
     else:
         keys = list(zip(listed, rows["code_system"].to_pylist(), rows["code"].to_pylist(), strict=True))
         probability = rows["probability"]

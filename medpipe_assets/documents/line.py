@@ -14,7 +14,7 @@ from medpipe_assets.coding.engine import CodableMention, CodableText, CodingEngi
 from medpipe_assets.coding.stage import CODED_CATEGORIES, code_document, is_asserted
 from medpipe_assets.documents import checks
 from medpipe_assets.documents.checks import Rule, Tables
-from medpipe_assets.documents.stage import Output, Rows, Stage, Task
+from medpipe_assets.documents.stage import Columns, Output, Rows, Stage, Task
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.engine import ExtractionEngine
 from medpipe_assets.extraction.media_type import SUPPORTED, sniff
@@ -141,7 +141,7 @@ def _inspect(raw_root: Path, task: Task) -> Output:
     media_type = sniff(data)
     if media_type not in SUPPORTED:
         raise DocumentError(Reason.UNSUPPORTED_TYPE, media_type)
-    row = {
+    row: Columns = {
         "media_type": [media_type],
         "size_bytes": [len(data)],
         "page_count": [None],

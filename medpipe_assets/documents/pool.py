@@ -54,8 +54,8 @@ def map_tasks(
     """Apply a function to each task, in whatever order results come.
 
     Args:
-        function: picklable, never returning None; a DocumentError that it raises becomes the task's result, any other exception becomes
-            engine_crashed with the exception's type and place (never its message, which may hold document text).
+        function: picklable, never returning None; a DocumentError that it raises becomes the task's result, any other
+            exception becomes engine_crashed with its type and place (never its message, which may hold document text).
         tasks: picklable; drawn only as workers become free.
     """
     if settings.workers == 0:

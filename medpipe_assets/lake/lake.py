@@ -87,7 +87,7 @@ class Lake:
 
     def exists(self, name: str) -> bool:
         """Whether anything was ever written to (or asked of) the table."""
-        return self._catalog.table_exists(f"{NAMESPACE}.{name}")
+        return bool(self._catalog.table_exists(f"{NAMESPACE}.{name}"))
 
     def read(
         self,

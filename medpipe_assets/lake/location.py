@@ -42,7 +42,8 @@ class LakeLocation:
     def under(cls, root: str | Path) -> "LakeLocation":
         """A lake with all four zones under one local folder."""
         home = Path(root).expanduser().absolute()
-        return cls(*(str(home / zone) for zone in ZONES), home=home)
+        raw, preprocessed, parquet, staging = (str(home / zone) for zone in ZONES)
+        return cls(raw, preprocessed, parquet, staging, home)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "LakeLocation":

@@ -23,7 +23,8 @@ _BUILT = "medpipe.built."
 
 def built_from(lake: Lake, name: str, day: dt.date) -> str | None:
     """The note left by the last publication of a day; None where the day was never published."""
-    return lake.table(name).properties.get(f"{_BUILT}{day.isoformat()}")
+    properties: Mapping[str, str] = lake.table(name).properties
+    return properties.get(f"{_BUILT}{day.isoformat()}")
 
 
 def publish(

@@ -4,9 +4,10 @@ The engine reads one side (the document's own language, or English); this module
 """
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from medpipe_assets.recognition.engine import Attribute, Mention, Offsets, RecognitionEngine, Trait
 from medpipe_assets.recognition.texts import JoinedText, english_texts, source_texts
@@ -69,35 +70,55 @@ class _Sides:
         for segment in sorted(segments, key=lambda s: (s["page"], s["segment_index"])):
             self._by_page[segment["page"]].append(segment)
             self._by_place[segment["page"], segment["segment_index"]] = segment
+        self._ends = {page: [s["source_end"] for s in found] for page, found in self._by_page.items()}
 
     def from_source(self, text: JoinedText, spans: Sequence[Offsets]) -> tuple[list[Any], list[Any], str]:
-        source, target, exact = [], [], True
+        """Source spans as rows, the English ones they became, and how these were found."""
+        source: list[Any] = []
+        target: list[Any] = []
+        exact = True
         for piece, begin, end in text.locate(spans):
             source.append({"page": piece.page, "begin": begin, "end": end})
-            for segment in self._by_page[piece.page]:
-                low, high = max(begin, segment["source_begin"]), min(end, segment["source_end"])
-                if low >= high:
-                    continue
-                inside = [(low - segment["source_begin"], high - segment["source_begin"])]
-                found = project(inside, _alignment(segment), to="target")
-                exact = exact and bool(found)
-                for b, e in found or [(0, len(segment["target_text"]))]:
-                    target.append(
-                        {"page": piece.page, "segment_index": segment["segment_index"], "begin": b, "end": e}
-                    )
+            for segment in self._between(piece.page, begin, end):
+                offset = segment["source_begin"]
+                inside = (max(begin, offset) - offset, min(end, segment["source_end"]) - offset)
+                found, aligned = _other_side(segment, inside, "target", len(segment["target_text"]))
+                exact = exact and aligned
+                place = {"page": piece.page, "segment_index": segment["segment_index"]}
+                target += [{**place, "begin": b, "end": e} for b, e in found]
         return source, target, _projection(target, exact)
 
     def from_english(self, text: JoinedText, spans: Sequence[Offsets]) -> tuple[list[Any], list[Any], str]:
-        source, target, exact = [], [], True
+        """As `from_source`, for spans of the English."""
+        source: list[Any] = []
+        target: list[Any] = []
+        exact = True
         for piece, begin, end in text.locate(spans):
             segment = self._by_place[piece.page, piece.segment_index]
             target.append({"page": piece.page, "segment_index": piece.segment_index, "begin": begin, "end": end})
-            found = project([(begin, end)], _alignment(segment), to="source")
-            exact = exact and bool(found)
-            for b, e in found or [(0, len(segment["source_text"]))]:
-                offset = segment["source_begin"]
-                source.append({"page": piece.page, "begin": offset + b, "end": offset + e})
+            found, aligned = _other_side(segment, (begin, end), "source", len(segment["source_text"]))
+            exact = exact and aligned
+            offset = segment["source_begin"]
+            source += [{"page": piece.page, "begin": offset + b, "end": offset + e} for b, e in found]
         return source, target, _projection(source, exact)
+
+    def _between(self, page: int, begin: int, end: int) -> Iterator[Row]:
+        """The segments of a page that overlap a span."""
+        segments = self._by_page[page]
+        for segment in segments[bisect_right(self._ends.get(page, []), begin) :]:
+            if segment["source_begin"] >= end:
+                return
+            yield segment
+
+
+def _other_side(
+    segment: Row, span: Offsets, to: Literal["target", "source"], length: int
+) -> tuple[list[Offsets], bool]:
+    """Where a span of a segment went, and whether word by word; the whole segment where nothing aligns."""
+    alignment = [Alignment(**pair) for pair in segment["alignment"] or ()]
+    found = [(begin, end) for begin, end in project([span], alignment, to=to) if begin < end]
+    whole = [(0, length)] if length else []
+    return found or whole, bool(found)
 
 
 def _projection(other_side: list[Any], exact: bool) -> str:
@@ -106,14 +127,8 @@ def _projection(other_side: list[Any], exact: bool) -> str:
     return "word" if exact else "segment"
 
 
-def _alignment(segment: Row) -> list[Alignment]:
-    return [Alignment(**pair) for pair in segment["alignment"] or ()]
-
-
 def _entity_id(document_id: str, source: list[Any], target: list[Any], mention: Mention) -> str:
-    spans = [(s["page"], s["begin"], s["end"]) for s in source] or [
-        (s["page"], s["segment_index"], s["begin"], s["end"]) for s in target
-    ]
+    spans = [list(span.values()) for span in source or target]
     identity = f"{document_id} {spans} {mention.category} {mention.type}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
