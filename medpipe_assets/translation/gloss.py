@@ -19,7 +19,12 @@ from medpipe_assets.translation.engine import Alignment, Translation
 
 LANGUAGES = ("de", "es", "fr", "it", "pt")
 
-_TOKEN = re.compile(r"(?:[^\W\d_]{1,7}['’](?=[^\W\d_]))|[^\W_]+(?:[-·][^\W_]+)*(?:['’]hui)?")
+_TOKEN = re.compile(
+    r"\d+(?:[.,/:×x-]\d+)*[^\W_]*(?:-[^\W_]+)*"  # 3,5 and 120/80 and 1-0-1 and 10mg and 2x1.8cm are one
+    r"|[^\W\d_](?:\.[^\W\d_])+(?![^\W_])"  # v.o
+    r"|[^\W\d_]{1,7}['’](?=[^\W\d_])(?!hui)"
+    r"|[^\W_]+(?:[-·][^\W_]+)*(?:['’]hui)?"
+)
 _ENDS_SENTENCE = re.compile(r"[.!?:\n]")
 _LONGEST_TERM = 6
 """Words in the longest term looked for, in tokens."""
@@ -35,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """All forms of a language (lower case, single blanks), and by first token the token counts of terms, longest first."""
+    """All forms of a language (lower case, single blanks); token counts of terms by first token, longest first."""
 
     entries: dict[str, Entry]
     term_lengths: dict[str, tuple[int, ...]]
@@ -120,25 +125,24 @@ class GlossTranslation:
         """
         if not self.supports(language):
             raise DocumentError(Reason.UNSUPPORTED_LANGUAGE, f"no gloss lexicon for {language!r}")
-        words = lexicon(language)
-        return [_gloss(text, words, language) for text in texts]
+        return [_gloss(text, language) for text in texts]
 
     def close(self) -> None:
         """Nothing to stop."""
 
 
-def _gloss(text: str, words: Lexicon, language: str) -> Translation:
-    pieces = _pieces(text, words, language)
-    unknown = sum(not piece.known for piece in pieces)
+def _gloss(text: str, language: str) -> Translation:
+    found = pieces(text, language)
+    unknown = sum(not piece.known for piece in found)
     if language != "de":
-        _adjectives_first(text, pieces)
+        _adjectives_first(text, found)
     out: list[str] = []
     alignment: list[Alignment] = []
     length = position = 0
     previous = ""
     # after a reordering the source is no longer walked in order: gaps belong to the place, not to the word
-    spans = sorted((piece.begin, piece.end) for piece in pieces)
-    for piece, (begin, end) in zip(pieces, spans, strict=True):
+    spans = sorted((piece.begin, piece.end) for piece in found)
+    for piece, (begin, end) in zip(found, spans, strict=True):
         gap = text[position:begin]
         if not gap and previous.endswith(("'", "’")):
             gap = " "
@@ -161,11 +165,13 @@ def _after_dropped(out: list[str], gap: str) -> bool:
     return bool(out) and out[-1] == "" and gap.isspace()
 
 
-def _pieces(text: str, words: Lexicon, language: str) -> list[Piece]:
-    """The words and longest known terms of a text, in order."""
+def pieces(text: str, language: str) -> list[Piece]:
+    """The words and longest known terms of a text, in order, each with its gloss."""
+    words = lexicon(language)
     spans = tokens(text)
     lowered = [text[b:e].lower().replace("’", "'") for b, e in spans]
-    pieces = []
+    shouted = text.isupper()
+    found = []
     i = 0
     while i < len(spans):
         count, entry = _longest(text, spans, lowered, i, words)
@@ -174,11 +180,11 @@ def _pieces(text: str, words: Lexicon, language: str) -> list[Piece]:
         begin, end = spans[i][0], spans[i + count - 1][1]
         source = text[begin:end]
         if entry is None:
-            pieces.append(Piece(begin, end, source, "x", not source.isalpha()))
+            found.append(Piece(begin, end, source, "x", len(source) == 1 or not source.isalpha()))
         else:
-            pieces.append(Piece(begin, end, _cased(source, entry, language, text, begin), entry.kind, True))
+            found.append(Piece(begin, end, _cased(source, entry, language, text[:begin], shouted), entry.kind, True))
         i += count
-    return pieces
+    return found
 
 
 def _longest(
@@ -194,16 +200,15 @@ def _longest(
     return 1, None
 
 
-def _cased(source: str, entry: Entry, language: str, text: str, begin: int) -> str:
-    """The English in the source's capitals; a German noun's capital means nothing inside a sentence."""
+def _cased(source: str, entry: Entry, language: str, before: str, shouted: bool) -> str:
+    """The English in the source's capitals, where they mean something: not an acronym's, nor a German noun's."""
     target = entry.target
     if not target or not source[0].isupper():
         return target
     if source.isupper() and sum(map(str.isalpha, source)) > 1:
-        return target.upper()
-    before = text[:begin].rstrip(" \t")
-    if language == "de" and entry.kind in "nu" and before and not _ENDS_SENTENCE.match(before[-1]):
-        return target
+        return target.upper() if shouted else target
+    if language == "de" and entry.kind in "nu" and (before := before.rstrip(" \t")):
+        return target if not _ENDS_SENTENCE.match(before[-1]) else target[0].upper() + target[1:]
     return target[0].upper() + target[1:]
 
 

@@ -15,16 +15,18 @@ LIMIT = 2_000
 _WIDEST_WRAP = 120
 """A line longer than this (in code points) was not wrapped by hand or by a page's width, but is a whole paragraph."""
 
-_TITLES = frozenset(
-    "dr dra drs dres sr sra sres srta d dña don prof profa lic ing mr mrs ms mme mlle m mm pr hr fr frau dott "
-    "dottssa sig sigra vs cf ca bzw ej p.ej p.ex par.ex z.b e.g i.e u.a d.h s.o st sta sto av avda aprox approx ap "
-    "resp inkl ggf evtl vit".split()  # noqa: SIM905
-)
+_TITLES = frozenset((
+    "dr", "dra", "drs", "dres", "sr", "sra", "sres", "srta", "d", "dña", "don", "prof", "profa", "lic", "ing",
+    "mr", "mrs", "ms", "mme", "mlle", "m", "mm", "pr", "hr", "fr", "frau", "dott", "dottssa", "sig", "sigra",
+    "vs", "cf", "ca", "bzw", "ej", "p.ej", "p.ex", "par.ex", "z.b", "e.g", "i.e", "u.a", "d.h", "s.o", "st",
+    "sta", "sto", "av", "avda", "aprox", "approx", "ap", "resp", "inkl", "ggf", "evtl", "vit",
+))  # fmt: skip
 """Abbreviations that something always follows: the dot after them never ends a sentence."""
 
-_NUMBERED = frozenset(
-    "no nos nº n° n núm num nr col fig figs pág pag pags p pp vol cap art tab ref tel tlf tfno exp hab hist pos".split()  # noqa: SIM905
-)
+_NUMBERED = frozenset((
+    "no", "nos", "nº", "n°", "n", "núm", "num", "nr", "col", "fig", "figs", "pág", "pag", "pags", "p", "pp",
+    "vol", "cap", "art", "tab", "ref", "tel", "tlf", "tfno", "exp", "hab", "hist", "pos",
+))  # fmt: skip
 """Abbreviations that belong to the number after them; before anything else the same letters are a word."""
 
 _BULLET = r"(?:[-–—*•·◦▪▫►●○■□✓→‣]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)]|\d{1,3}[.)º°]-?|#+)(?=\s)"
