@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, UnsupportedError
+from sqlglot.tokenizer_core import TokenType
 
 from medpipe_assets.warehouse import athena_types as types
 from medpipe_assets.warehouse.athena_repairs import place, rewrite
@@ -21,7 +22,7 @@ _KEPT_PARSERS = ("CAST", "TRY_CAST", "EXTRACT", "LISTAGG", "POSITION", "SUBSTRIN
 
 
 class AthenaQuery(Trino):
-    """Athena's queries as sqlglot reads them for Trino, but with functions and array indexes left as they are written."""
+    """Trino's SQL as sqlglot reads it, but with functions and array indexes left as they are written."""
 
     INDEX_OFFSET = 0
 
@@ -30,15 +31,21 @@ class AthenaQuery(Trino):
         FUNCTION_PARSERS = {k: v for k, v in Trino.Parser.FUNCTION_PARSERS.items() if k in _KEPT_PARSERS}  # noqa: RUF012
 
 
-def parse(sql: str) -> exp.Expression:
+_OPENINGS = {TokenType.SELECT, TokenType.WITH, TokenType.VALUES, TokenType.L_PAREN}
+
+
+def parse(sql: str) -> exp.Expr:
     """Parse one query.
 
     Raises:
         QueryError: it does not parse, is not one statement, or is not a query.
     """
     problem = None
+    statements: list[exp.Expr | None] = []
     try:
-        statements = sqlglot.parse(sql, read=AthenaQuery)
+        # A command is refused before sqlglot parses it, which would write its text to the log.
+        if {token.token_type for token in AthenaQuery().tokenize(sql)[:1]} <= _OPENINGS:
+            statements = sqlglot.parse(sql, read=AthenaQuery)
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         problem = (
@@ -52,10 +59,11 @@ def parse(sql: str) -> exp.Expression:
         raise QueryError(
             "only one SELECT (or WITH ... SELECT) is run here; use the medpipe commands to change the lake"
         )
+    _check(statements[0])
     return statements[0]
 
 
-def tables_in(query: exp.Expression) -> list[str]:
+def tables_in(query: exp.Expr) -> list[str]:
     """Names of the tables that a query reads, in lower case, each once; its own named queries are none."""
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     found = [t.name.lower() for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
@@ -75,13 +83,12 @@ def to_duckdb(sql: str, schemas: Mapping[str, Mapping[str, str]] | None = None) 
     return translate(parse(sql), schemas)
 
 
-def translate(query: exp.Expression, schemas: Mapping[str, Mapping[str, str]] | None = None) -> str:
+def translate(query: exp.Expr, schemas: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """As `to_duckdb`, for a parsed query (which it changes)."""
     known: types.Sources = {
         table: {name.lower(): exp.DataType.build(kind, dialect="duckdb") for name, kind in columns.items()}
         for table, columns in (schemas or {}).items()
     }
-    _check(query)
     _name_columns(query)
     types.annotate(query, known)
     rewrite(query)
@@ -91,7 +98,7 @@ def translate(query: exp.Expression, schemas: Mapping[str, Mapping[str, str]] | 
         raise QueryError(f"not supported here: {error}") from None
 
 
-ALLOWED: frozenset[type[exp.Expression]] = frozenset(
+ALLOWED: frozenset[type[exp.Expr]] = frozenset(
     {
         *(exp.Select, exp.Union, exp.Except, exp.Intersect, exp.Subquery, exp.Values, exp.With, exp.CTE, exp.From),
         *(exp.Join, exp.Lateral, exp.Unnest, exp.Table, exp.TableAlias, exp.Where, exp.Group, exp.Having, exp.Order),
@@ -113,7 +120,8 @@ _REFUSED_ARGUMENTS = {
     exp.With: ("recursive",),
     exp.Select: ("kind", "into", "laterals", "qualify", "pivots", "match", "distribute", "sort", "cluster", "sample"),
     exp.Group: ("all", "totals"),
-    exp.Fetch: ("limit_options",),
+    exp.LimitOptions: ("percent", "with_ties"),
+    exp.Distinct: ("on",),
     exp.Star: ("except_", "replace", "rename"),
     exp.SetOperation: ("by_name", "side", "kind"),
     exp.Join: ("method", "match_condition"),
@@ -121,7 +129,7 @@ _REFUSED_ARGUMENTS = {
 """What Athena has not, or this warehouse cannot do, though the node is allowed."""
 
 
-def _check(query: exp.Expression) -> None:
+def _check(query: exp.Expr) -> None:
     for node in query.walk():
         if type(node) not in ALLOWED:
             raise QueryError(f"{type(node).__name__} is not supported here{place(node)}; write the query without it")
@@ -132,16 +140,17 @@ def _check(query: exp.Expression) -> None:
             raise QueryError(f"a table function is not supported here{place(node)}; name a table of the lake")
 
 
-def _check_arguments(node: exp.Expression, refused: tuple[str, ...]) -> None:
+def _check_arguments(node: exp.Expr, refused: tuple[str, ...]) -> None:
     for name in refused:
         if node.args.get(name):
             what = name.strip("_").replace("db", "a database name").replace("_", " ")
             raise QueryError(f"{type(node).__name__}: {what} is not supported here{place(node)}; leave it out")
 
 
-def _name_columns(query: exp.Expression) -> None:
-    """Name what has no name _col0, _col1, ... by its position, as Athena does."""
-    for select in query.find_all(exp.Select):
+def _name_columns(query: exp.Expr) -> None:
+    """Name what has no name _col0, _col1, ... by its position, as Athena does; a field keeps its own name."""
+    for select in list(query.find_all(exp.Select)):
         for i, item in enumerate(select.expressions):
-            if not item.alias_or_name and not isinstance(item, exp.Star):
-                item.replace(exp.alias_(item.copy(), f"_col{i}"))
+            if not isinstance(item, exp.Alias | exp.Column | exp.Star):
+                name = item.expression.name if isinstance(item, exp.Dot) else f"_col{i}"
+                item.replace(exp.alias_(item.copy(), name, quoted=True))

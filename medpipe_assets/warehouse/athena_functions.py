@@ -12,7 +12,7 @@ from sqlglot import exp
 from medpipe_assets.warehouse import athena_patterns as patterns
 from medpipe_assets.warehouse.engine import QueryError
 
-Arguments = list[exp.Expression]
+Arguments = list[exp.Expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +27,22 @@ class Function:
         over_rows: an aggregate or window function.
     """
 
-    target: str | Callable[[Arguments], exp.Expression]
+    target: str | Callable[[Arguments], exp.Expr]
     arity: tuple[int, ...]
     returns: str | None = None
     over_rows: bool = False
 
-    def build(self, arguments: Arguments) -> exp.Expression:
+    def build(self, arguments: Arguments) -> exp.Expr:
         """The DuckDB expression of a call."""
         return call(self.target, *arguments) if isinstance(self.target, str) else self.target(arguments)
 
 
-def call(name: str, *arguments: exp.Expression) -> exp.Anonymous:
+def call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
     """A call of a DuckDB function or macro by its name."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def literal(node: exp.Expression, what: str) -> str:
+def literal(node: exp.Expr, what: str) -> str:
     """The text of a string literal.
 
     Raises:
@@ -57,16 +57,16 @@ def _text(value: str) -> exp.Literal:
     return exp.Literal.string(value)
 
 
-def _number(value: int) -> exp.Literal:
+def _number(value: int) -> exp.Expr:
     return exp.Literal.number(value)
 
 
 def _patterned(
     target: str, translate: Callable[[str], str], what: str, then: str | None = None
-) -> Callable[..., exp.Expression]:
+) -> Callable[..., exp.Expr]:
     """A call whose second argument is a literal in one of Athena's little languages."""
 
-    def build(arguments: Arguments) -> exp.Expression:
+    def build(arguments: Arguments) -> exp.Expr:
         made = call(target, arguments[0], _text(translate(literal(arguments[1], what))), *arguments[2:])
         return exp.cast(made, then, dialect="duckdb") if then else made
 
@@ -81,56 +81,56 @@ _INTERVALS = {
 """Units of date_add and date_diff: the DuckDB function that makes an interval, and how many of its units one is."""
 
 
-def _unit(node: exp.Expression) -> str:
+def _unit(node: exp.Expr) -> str:
     unit = literal(node, "the unit").lower()
     if unit not in _INTERVALS:
         raise QueryError(f"unit {unit!r} is not one of {', '.join(_INTERVALS)}")
     return unit
 
 
-def _date_add(arguments: Arguments) -> exp.Expression:
+def _date_add(arguments: Arguments) -> exp.Expr:
     name, times = _INTERVALS[_unit(arguments[0])]
-    count: exp.Expression = exp.cast(arguments[1], "INTEGER", dialect="duckdb")
+    count: exp.Expr = exp.cast(arguments[1], "INTEGER", dialect="duckdb")
     return call(
         "t_add", arguments[2], call(name, exp.Mul(this=count, expression=_number(times)) if times > 1 else count)
     )
 
 
-def _date_diff(arguments: Arguments) -> exp.Expression:
+def _date_diff(arguments: Arguments) -> exp.Expr:
     return call("datesub", _text(_unit(arguments[0])), arguments[1], arguments[2])
 
 
-def _date_trunc(arguments: Arguments) -> exp.Expression:
+def _date_trunc(arguments: Arguments) -> exp.Expr:
     return call("t_date_trunc", _text(_unit(arguments[0])), arguments[1])
 
 
-def _null_if_any_null(name: str) -> Callable[[Arguments], exp.Expression]:
+def _null_if_any_null(name: str) -> Callable[[Arguments], exp.Expr]:
     """greatest and least: null as soon as one argument is (DuckDB's skip nulls)."""
 
-    def build(arguments: Arguments) -> exp.Expression:
-        missing: exp.Expression = exp.or_(*[exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments])
+    def build(arguments: Arguments) -> exp.Expr:
+        missing: exp.Expr = exp.or_(*[exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments])
         return exp.Paren(this=exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=call(name, *arguments)))
 
     return build
 
 
-def _concat(arguments: Arguments) -> exp.Expression:
+def _concat(arguments: Arguments) -> exp.Expr:
     joined = arguments[0]
     for argument in arguments[1:]:
         joined = exp.DPipe(this=joined, expression=argument)
     return exp.Paren(this=joined)
 
 
-def _matches(reduction: str) -> Callable[[Arguments], exp.Expression]:
+def _matches(reduction: str) -> Callable[[Arguments], exp.Expr]:
     """any_match, all_match: whether the lambda holds, with SQL's three values."""
     return lambda arguments: call(reduction, call("list_transform", *arguments))
 
 
-def _none_match(arguments: Arguments) -> exp.Expression:
+def _none_match(arguments: Arguments) -> exp.Expr:
     return exp.Paren(this=exp.Not(this=_matches("t_any")(arguments)))
 
 
-def _reduce(arguments: Arguments) -> exp.Expression:
+def _reduce(arguments: Arguments) -> exp.Expr:
     """reduce(array, start, step, result): DuckDB's takes the step before the start and has no result function."""
     array, start, step, result = arguments
     folded = call("list_reduce", array, step, start)
@@ -141,7 +141,7 @@ def _reduce(arguments: Arguments) -> exp.Expression:
     )
 
 
-def _regexp_extract(arguments: Arguments) -> exp.Expression:
+def _regexp_extract(arguments: Arguments) -> exp.Expr:
     text, pattern = arguments[0], arguments[1]
     group = arguments[2] if len(arguments) > 2 else _number(0)
     if not group.is_int:
@@ -152,12 +152,12 @@ def _regexp_extract(arguments: Arguments) -> exp.Expression:
     return found
 
 
-def _regexp_replace(arguments: Arguments) -> exp.Expression:
+def _regexp_replace(arguments: Arguments) -> exp.Expr:
     new = literal(arguments[2], "regexp_replace: the replacement") if len(arguments) > 2 else ""
     return call("regexp_replace", *arguments[:2], _text(patterns.re2_replacement(new)), _text("g"))
 
 
-def _map_agg(arguments: Arguments) -> exp.Expression:
+def _map_agg(arguments: Arguments) -> exp.Expr:
     pairs = exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.to_identifier(name), expression=value)
@@ -167,21 +167,26 @@ def _map_agg(arguments: Arguments) -> exp.Expression:
     return call("t_map_of", call("list", pairs))
 
 
-def _array_sort(arguments: Arguments) -> exp.Expression:
+def _array_sort(arguments: Arguments) -> exp.Expr:
     return call("list_sort", arguments[0], _text("ASC"), _text("NULLS LAST"))
 
 
-def _integer(target: str) -> Callable[[Arguments], exp.Expression]:
+def _integer(target: str) -> Callable[[Arguments], exp.Expr]:
     """A function that gives BIGINT in Athena and another integer type here."""
     return lambda arguments: exp.cast(call(target, *arguments), "BIGINT", dialect="duckdb")
 
 
-def _as(kind: str) -> Callable[[Arguments], exp.Expression]:
+def _as(kind: str) -> Callable[[Arguments], exp.Expr]:
     return lambda arguments: call(f"t_to_{kind}", arguments[0])
 
 
-def _json(target: str) -> Callable[..., exp.Expression]:
+def _json(target: str) -> Callable[..., exp.Expr]:
     return _patterned(target, patterns.duckdb_json_path, "the JSON path")
+
+
+def _digest(name: str) -> Callable[[Arguments], exp.Expr]:
+    """md5, sha1, sha256 give bytes in Athena and their hexadecimal text here."""
+    return lambda arguments: call("unhex", call(name, *arguments))
 
 
 def _many(names: str, arity: tuple[int, ...], returns: str | None, over_rows: bool = False) -> dict[str, Function]:
@@ -190,6 +195,14 @@ def _many(names: str, arity: tuple[int, ...], returns: str | None, over_rows: bo
 
 
 ANY = tuple(range(1, 255))
+
+DATE_PARTS = frozenset(
+    {
+        *("year", "quarter", "month", "day", "hour", "minute", "second"),
+        *("isodow", "dayofyear", "weekofyear", "isoyear", "t_millisecond"),
+    }
+)
+"""DuckDB's functions that give a part of a date or time."""
 
 FUNCTIONS: dict[str, Function] = {
     # conditions
@@ -212,7 +225,7 @@ FUNCTIONS: dict[str, Function] = {
     "approx_distinct": Function("approx_count_distinct", (1, 2), "BIGINT", True),
     "approx_percentile": Function("approx_quantile", (2,), "first", True),
     "array_agg": Function("list", (1,), "array", True),
-    "map_agg": Function(_map_agg, (2,), None, True),
+    "map_agg": Function(_map_agg, (2,), "map_agg", True),
     **_many("stddev stddev_samp stddev_pop variance var_samp var_pop", (1,), "DOUBLE", True),
     **_many("corr covar_samp covar_pop", (2,), "DOUBLE", True),
     "grouping": Function("grouping", ANY, "BIGINT", True),
@@ -265,10 +278,7 @@ FUNCTIONS: dict[str, Function] = {
     "from_utf8": Function("decode", (1,), "VARCHAR"),
     "to_hex": Function("hex", (1,), "VARCHAR"),
     "from_hex": Function("unhex", (1,), "BLOB"),
-    **{
-        name: Function(lambda a, name=name: call("unhex", call(name, a[0])), (1,), "BLOB")
-        for name in ("md5", "sha1", "sha256")
-    },  # type: ignore[misc]
+    **{name: Function(_digest(name), (1,), "BLOB") for name in ("md5", "sha1", "sha256")},
     "regexp_like": Function("regexp_matches", (2,), "BOOLEAN"),
     "regexp_extract": Function(_regexp_extract, (2, 3), "VARCHAR"),
     "regexp_replace": Function(_regexp_replace, (2, 3), "VARCHAR"),
@@ -317,7 +327,7 @@ FUNCTIONS: dict[str, Function] = {
     "array_sort": Function(_array_sort, (1,), "first"),
     "flatten": Function("flatten", (1,), "element"),
     "slice": Function("t_slice", (3,), "first"),
-    "reverse": Function("t_reverse", (1,), "first"),
+    "reverse": Function("reverse", (1,), "first"),
     "repeat": Function("t_repeat", (2,), "array"),
     "filter": Function("list_filter", (2,), "first"),
     "transform": Function("list_transform", (2,)),
@@ -325,13 +335,13 @@ FUNCTIONS: dict[str, Function] = {
     "any_match": Function(_matches("t_any"), (2,), "BOOLEAN"),
     "all_match": Function(_matches("t_all"), (2,), "BOOLEAN"),
     "none_match": Function(_none_match, (2,), "BOOLEAN"),
-    "map": Function("map", (0, 2)),
+    "map": Function("map", (2,), "map"),
     **_many("map_keys map_values map_entries", (1,), None),
     "row": Function("row", ANY),
 }
 
 
-def _averaged(argument: exp.Expression) -> exp.Expression:
+def _averaged(argument: exp.Expr) -> exp.Expr:
     """avg of a decimal is a decimal in Athena and a double in DuckDB: a guard around what is averaged."""
     if isinstance(argument, exp.Distinct):
         return exp.Distinct(expressions=[call("t_number", e) for e in argument.expressions])

@@ -73,6 +73,10 @@ TYPED = [
     + ", (a, b) AS a - b",
     "t_date_trunc(u, x DATE) AS CAST(date_trunc(u, x) AS DATE)"
     + "".join(f", (u, x {t}) AS date_trunc(u, x)" for t in ("TIMESTAMP", "TIMESTAMPTZ")),
+    *(
+        f"t_{f}(x BIGINT) AS x, (x HUGEINT) AS x, (x DECIMAL(38, 18)) AS {f}(x), (x DOUBLE) AS {f}(x)"
+        for f in ("ceil", "floor")
+    ),
     "t_sequence(a BIGINT, b BIGINT) AS generate_series(a, b, CASE WHEN a <= b THEN 1 ELSE -1 END)"
     ", (a DATE, b DATE) AS list_transform(generate_series(CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP), "
     "CASE WHEN a <= b THEN to_days(1) ELSE to_days(-1) END), lambda x: CAST(x AS DATE))",
@@ -86,7 +90,8 @@ _SUBSCRIPT = _fail("INVALID_FUNCTION_ARGUMENT", "k", "INTEGER")
 
 PLAIN = [
     f"t_element_at(a, k) AS CASE WHEN k = 0 AND typeof(a) NOT LIKE 'MAP(%' THEN a[{_SUBSCRIPT}] ELSE a[k] END",
-    f"t_array_item(a, k) AS CASE WHEN a IS NULL THEN NULL WHEN k BETWEEN 1 AND len(a) THEN a[k] ELSE a[{_SUBSCRIPT}] END",
+    f"t_array_item(a, k) AS CASE WHEN a IS NULL THEN NULL WHEN k BETWEEN 1 AND len(a) THEN a[k] "
+    f"ELSE a[{_SUBSCRIPT}] END",
     "t_map_item(a, k) AS CASE WHEN a IS NULL OR map_contains(a, k) THEN a[k] ELSE "
     f"list_extract(map_values(a), {_SUBSCRIPT}) END",
     "t_varchar(x) AS CASE WHEN typeof(x) IN ('VARCHAR', 'TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', "
@@ -119,7 +124,8 @@ PLAIN = [
     "t_regexp_extract(s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END",
     "t_repeat(x, n) AS list_transform(range(n), lambda i: x)",
     "t_json_scalar(j, p) AS CASE WHEN json_valid(CAST(j AS VARCHAR)) AND "
-    "json_type(CAST(j AS VARCHAR), p) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(CAST(j AS VARCHAR), p) END",
+    "json_type(CAST(j AS VARCHAR), p) NOT IN ('OBJECT', 'ARRAY', 'NULL') "
+    "THEN json_extract_string(CAST(j AS VARCHAR), p) END",
     "t_json_extract(j, p) AS CASE WHEN json_valid(CAST(j AS VARCHAR)) THEN json_extract(CAST(j AS VARCHAR), p) END",
     "t_json_length(j) AS CASE WHEN json_valid(CAST(j AS VARCHAR)) AND json_type(CAST(j AS VARCHAR)) = 'ARRAY' "
     "THEN CAST(json_array_length(CAST(j AS VARCHAR)) AS BIGINT) END",
@@ -131,9 +137,6 @@ PLAIN = [
     "ELSE CAST(floor((x - lo) * CAST(n AS DOUBLE) / (hi - lo)) AS BIGINT) + 1 END",
     "t_array_distinct(a) AS list_filter(a, lambda e, i: CASE WHEN e IS NULL THEN "
     "len(a[1:i]) - list_count(a[1:i]) = 1 ELSE list_position(a, e) = i END)",
-    "t_ceil(x) AS CASE WHEN typeof(x) LIKE '%INT' OR typeof(x) = 'INTEGER' THEN x ELSE ceil(x) END",
-    "t_floor(x) AS CASE WHEN typeof(x) LIKE '%INT' OR typeof(x) = 'INTEGER' THEN x ELSE floor(x) END",
-    "t_reverse(x) AS CASE WHEN typeof(x) = 'VARCHAR' THEN reverse(x) ELSE x END",
     "t_digits(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
     "t_round_div(a, b) AS (abs(a) * 2 + abs(b)) // (abs(b) * 2) * sign(a) * sign(b)",
     "t_millisecond(x) AS millisecond(x) % 1000",

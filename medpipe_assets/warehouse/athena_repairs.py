@@ -5,13 +5,13 @@ they are not known), and gives the node that stands in its place.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlglot import exp
 
 from medpipe_assets.warehouse import athena_types as types
-from medpipe_assets.warehouse.athena_functions import FUNCTIONS, call
+from medpipe_assets.warehouse.athena_functions import DATE_PARTS, FUNCTIONS, call
 from medpipe_assets.warehouse.athena_macros import TYPED_NAMES
 from medpipe_assets.warehouse.athena_types import T
 from medpipe_assets.warehouse.engine import QueryError
@@ -19,7 +19,7 @@ from medpipe_assets.warehouse.engine import QueryError
 Kind = exp.DataType | None
 
 
-def place(node: exp.Expression) -> str:
+def place(node: exp.Expr) -> str:
     """' at line L, column C' of the first word of a node, or nothing where it is not known."""
     for part in node.walk():
         if "line" in part.meta:
@@ -28,7 +28,7 @@ def place(node: exp.Expression) -> str:
     return ""
 
 
-def rewrite(query: exp.Expression) -> None:
+def rewrite(query: exp.Expr) -> None:
     """Repair every node of a query in place, parts before wholes."""
     for node in reversed(list(query.walk())):
         repair = REPAIRS.get(type(node))
@@ -39,20 +39,21 @@ def rewrite(query: exp.Expression) -> None:
             node.replace(made)
 
 
-def _kinds(node: exp.Expression) -> list[Kind]:
+def _kinds(node: exp.Expr) -> list[Kind]:
     kinds: list[Kind] = node.meta.get("kinds") or []
     return kinds + [None] * (2 - len(kinds))
 
 
-# ---- binding: DuckDB 2.0.0 chooses the wrong overload of a macro for aggregates and windows that are not bound yet
+# ---- binding: DuckDB 2.0.0 chooses the wrong overload of a macro for aggregates and windows, which are not bound yet,
+# ---- and fails ("unordered_map::at") on the columns that a lateral subquery takes from its neighbours
 
 
-def _over_rows(node: exp.Expression) -> bool:
+def _over_rows(node: exp.Expr) -> bool:
     parts = node.walk(prune=lambda n: isinstance(n, exp.Query))
     return any(isinstance(part, exp.Window) or part.meta.get("over_rows") for part in parts)
 
 
-def _let(values: list[exp.Expression], body: Callable[[list[exp.Expression]], exp.Expression]) -> exp.Expression:
+def _let(values: list[exp.Expr], body: Callable[[Sequence[exp.Expr]], exp.Expr]) -> exp.Expr:
     """An expression over values that are bound first: list_transform([row(values)], lambda p: body)[1]."""
     name = exp.to_identifier("_bound")
     items = [_item(name.copy(), i + 1) for i in range(len(values))]
@@ -60,27 +61,28 @@ def _let(values: list[exp.Expression], body: Callable[[list[exp.Expression]], ex
     return _item(call("list_transform", bound, exp.Lambda(this=body(items), expressions=[name])), 1)
 
 
-def _item(array: exp.Expression, index: int) -> exp.Bracket:
+def _item(array: exp.Expr, index: int) -> exp.Bracket:
     return exp.Bracket(this=array, expressions=[exp.Literal.number(index)], offset=1)
 
 
-def typed(function: exp.Expression) -> exp.Expression:
-    """A call of a macro that is chosen by types, its arguments bound first where they run over rows."""
+def typed(function: exp.Expr, node: exp.Expr) -> exp.Expr:
+    """A call, in place of a node, of a macro that may be chosen by types: its arguments bound first where need be."""
     arguments = function.expressions
-    if function.name not in TYPED_NAMES or not any(_over_rows(a) for a in arguments):
+    sideways = node.find_ancestor(exp.Unnest, exp.Lateral) is not None
+    if function.name not in TYPED_NAMES or not (sideways or any(_over_rows(a) for a in arguments)):
         return function
     moved = [i for i, a in enumerate(arguments) if not isinstance(a, exp.Literal | exp.Interval)]
 
-    def body(items: list[exp.Expression]) -> exp.Expression:
+    def body(items: Sequence[exp.Expr]) -> exp.Expr:
         by_place = dict(zip(moved, items, strict=True))
         return call(function.name, *[by_place.get(i, a) for i, a in enumerate(arguments)])
 
     return _let([arguments[i] for i in moved], body)
 
 
-def _try(argument: exp.Expression) -> exp.Expression:
+def _try(argument: exp.Expr) -> exp.Expr:
     """try(x): aggregates and windows cannot stand inside TRY, so they are bound before."""
-    outermost: list[exp.Expression] = []
+    outermost: list[exp.Expr] = []
     for part in argument.walk(prune=lambda n: isinstance(n, exp.Query) or _is_over_rows(n)):
         if _is_over_rows(part):
             outermost.append(part)
@@ -90,7 +92,7 @@ def _try(argument: exp.Expression) -> exp.Expression:
         return argument
     values = [part.copy() for part in outermost]
 
-    def body(items: list[exp.Expression]) -> exp.Expression:
+    def body(items: Sequence[exp.Expr]) -> exp.Expr:
         for part, item in zip(outermost, items, strict=True):
             part.replace(item)
         return call("try", argument)
@@ -98,14 +100,14 @@ def _try(argument: exp.Expression) -> exp.Expression:
     return _let(values, body)
 
 
-def _is_over_rows(node: exp.Expression) -> bool:
+def _is_over_rows(node: exp.Expr) -> bool:
     return isinstance(node, exp.Window | exp.Filter) or bool(node.meta.get("over_rows"))
 
 
 # ---- functions
 
 
-def _function(node: exp.Anonymous) -> exp.Expression:
+def _function(node: exp.Anonymous) -> exp.Expr:
     name = node.name.lower()
     function = FUNCTIONS.get(name)
     if function is None:
@@ -120,14 +122,18 @@ def _function(node: exp.Anonymous) -> exp.Expression:
         raise QueryError(f"{error} ({name}{place(node)})") from None
     if function.over_rows:
         made.meta["over_rows"] = True
-    return typed(made) if isinstance(made, exp.Anonymous) else made
+    return typed(made, node) if isinstance(made, exp.Anonymous) else made
 
 
-def _by_kind(name: str, node: exp.Anonymous) -> exp.Expression | None:
+def _by_kind(name: str, node: exp.Anonymous) -> exp.Expr | None:
     """The few functions whose meaning hangs on a type that only the query knows."""
     first, second = _kinds(node)[:2]
     if name == "element_at" and (_is(first, T.MAP) or _is(second, *types.TEXT)):
         return exp.Bracket(this=node.expressions[0], expressions=[node.expressions[1]], offset=1)
+    if name == "reverse" and _is(first, T.ARRAY, T.LIST):
+        return call("list_reverse", node.expressions[0])
+    if name == "cardinality" and _is(first, T.MAP):
+        return call("cardinality", node.expressions[0])
     if name == "avg" and first is not None and first.this in types.FLOATS | types.INTEGERS:
         return call("avg", node.expressions[0])
     return None
@@ -137,14 +143,14 @@ def _is(kind: Kind, *wanted: exp.DType) -> bool:
     return kind is not None and kind.this in wanted
 
 
-def _extract(node: exp.Extract) -> exp.Expression:
+def _extract(node: exp.Extract) -> exp.Expr:
     name = node.this.name.lower()
-    if name not in FUNCTIONS or FUNCTIONS[name].arity != (1,) or FUNCTIONS[name].returns != "BIGINT":
+    if name not in _WALL_CLOCK:
         raise QueryError(f"EXTRACT({name}) is not supported here{place(node)}; use a date function")
-    return FUNCTIONS[name].build([node.expression])
+    return typed(FUNCTIONS[name].build([node.expression]), node)
 
 
-def _inside_out(node: exp.Filter | exp.Window) -> exp.Expression:
+def _inside_out(node: exp.Filter | exp.Window) -> exp.Expr:
     """FILTER and OVER belong to the aggregate itself, not to what a repair has put around it."""
     outer = node.this
     inner = outer.expressions[0] if isinstance(outer, exp.Anonymous) and outer.name == "t_map_of" else None
@@ -156,7 +162,21 @@ def _inside_out(node: exp.Filter | exp.Window) -> exp.Expression:
     return made
 
 
-def _substring(node: exp.Substring) -> exp.Expression:
+def _ignore_nulls(node: exp.IgnoreNulls) -> exp.Expr:
+    """IGNORE NULLS stands among the arguments in DuckDB; sqlglot writes it there for a function that it knows."""
+    function = node.this
+    known = _NULL_SKIPPING.get(function.name.lower()) if isinstance(function, exp.Anonymous) else None
+    if known is None:
+        raise QueryError(f"IGNORE NULLS is not supported here{place(node)}; filter the nulls out")
+    return exp.IgnoreNulls(this=known(**dict(zip(("this", "offset", "default"), function.expressions, strict=False))))
+
+
+_NULL_SKIPPING = {
+    **{"first_value": exp.FirstValue, "last_value": exp.LastValue, "lag": exp.Lag, "lead": exp.Lead},
+}
+
+
+def _substring(node: exp.Substring) -> exp.Expr:
     parts = [node.this, node.args.get("start"), node.args.get("length")]
     return FUNCTIONS["substr"].build([p for p in parts if p is not None])
 
@@ -164,11 +184,11 @@ def _substring(node: exp.Substring) -> exp.Expression:
 # ---- operators
 
 
-def _div(node: exp.Div) -> exp.Expression:
+def _div(node: exp.Div) -> exp.Expr:
     left, right = _kinds(node)[:2]
     a, b = types.scale_of(left), types.scale_of(right)
     if a is None or b is None or not (_is(left, T.DECIMAL) or _is(right, T.DECIMAL)):
-        return typed(call("t_div", node.this, node.expression))
+        return typed(call("t_div", node.this, node.expression), node)
     scale = max(a, b)
     up = exp.Literal.number(10 ** (scale - a + b))
     numerator = exp.Mul(this=_unscaled(node.this, a), expression=exp.cast(up, "HUGEINT", dialect="duckdb"))
@@ -179,22 +199,22 @@ def _div(node: exp.Div) -> exp.Expression:
     return exp.Paren(this=exp.Mul(this=exp.cast(whole, f"DECIMAL({38 - scale}, 0)", dialect="duckdb"), expression=unit))
 
 
-def _unscaled(node: exp.Expression, scale: int) -> exp.Expression:
+def _unscaled(node: exp.Expr, scale: int) -> exp.Expr:
     """A decimal's digits as one integer."""
     return call("t_digits", exp.cast(node, f"DECIMAL(38, {scale})", dialect="duckdb"))
 
 
-def _add(node: exp.Add) -> exp.Expression:
-    return typed(call("t_add", node.this, node.expression)) if node.find(exp.Interval) else node
+def _add(node: exp.Add) -> exp.Expr:
+    return typed(call("t_add", node.this, node.expression), node) if node.find(exp.Interval) else node
 
 
-def _sub(node: exp.Sub) -> exp.Expression:
+def _sub(node: exp.Sub) -> exp.Expr:
     if any(k is not None and k.this in types.NUMBERS for k in _kinds(node)):
         return node
-    return typed(call("t_sub", node.this, node.expression))
+    return typed(call("t_sub", node.this, node.expression), node)
 
 
-def _bracket(node: exp.Bracket) -> exp.Expression:
+def _bracket(node: exp.Bracket) -> exp.Expr:
     kind = _kinds(node)[0]
     if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
         raise QueryError(f"a slice in brackets is not supported here{place(node)}; use slice()")
@@ -210,7 +230,7 @@ def _family(kind: Kind) -> str | None:
     return next((name for name, kinds in _FAMILIES if kind is not None and kind.this in kinds), None)
 
 
-def _comparison(node: exp.Expression) -> exp.Expression:
+def _comparison(node: exp.Expr) -> exp.Expr:
     """Athena refuses to compare text with numbers or dates; DuckDB would cast one of them and answer something."""
     first, *others = [_family(kind) for kind in _kinds(node)]
     for other in others:
@@ -220,13 +240,16 @@ def _comparison(node: exp.Expression) -> exp.Expression:
     return node
 
 
-_WALL_CLOCK = frozenset(
-    "date year quarter month day hour minute second day_of_week dow day_of_year doy week week_of_year day_of_month "
-    "year_of_week yow date_format format_datetime".split()
-)
+_WALL_CLOCK = {
+    name
+    for name, function in FUNCTIONS.items()
+    if name in ("date", "date_format", "format_datetime")
+    or (function.returns == "BIGINT" and function.arity == (1,) and function.target in DATE_PARTS)
+}
+"""Functions that read a time as the clock on the wall of its zone shows it."""
 
 
-def _at_time_zone(node: exp.AtTimeZone) -> exp.Expression:
+def _at_time_zone(node: exp.AtTimeZone) -> exp.Expr:
     parent = node.parent
     reads = (
         (isinstance(parent, exp.Anonymous) and parent.name.lower() in _WALL_CLOCK)
@@ -254,14 +277,14 @@ _CASTS = {
 _PLAIN_CASTS = {T.DOUBLE, T.FLOAT, T.DECIMAL, T.ARRAY, T.LIST, T.MAP, T.STRUCT}
 
 
-def _cast(node: exp.Cast) -> exp.Expression:
+def _cast(node: exp.Cast) -> exp.Expr:
     to = node.to.this
     written = _WRITTEN.get(to)
     if written and isinstance(node.this, exp.Literal) and written.fullmatch(node.this.name):
         return exp.Cast(this=node.this, to=exp.DataType(this=to))
     if to in _CASTS:
         prefix = "t_try_" if isinstance(node, exp.TryCast) else "t_to_"
-        return _precise(node, typed(call(prefix + _CASTS[to], node.this)))
+        return _precise(node, typed(call(prefix + _CASTS[to], node.this), node))
     if to in (T.VARCHAR, T.TEXT):
         return _cast_to_text(node)
     if to == T.JSON:
@@ -271,12 +294,12 @@ def _cast(node: exp.Cast) -> exp.Expression:
     return node
 
 
-def _cast_to_text(node: exp.Cast) -> exp.Expression:
+def _cast_to_text(node: exp.Cast) -> exp.Expr:
     made = call("t_varchar", node.this)
     return call("left", made, node.to.expressions[0].this) if node.to.expressions else made
 
 
-def _precise(node: exp.Cast, made: exp.Expression) -> exp.Expression:
+def _precise(node: exp.Cast, made: exp.Expr) -> exp.Expr:
     """timestamp is timestamp(3) in Athena: a cast rounds to milliseconds; timestamp(6) keeps what there is."""
     if node.to.this not in (T.TIMESTAMP, T.TIMESTAMPTZ):
         return made
@@ -289,18 +312,20 @@ def _precise(node: exp.Cast, made: exp.Expression) -> exp.Expression:
 # ---- UNNEST
 
 
-def _unnest(node: exp.Unnest) -> exp.Expression:
-    """UNNEST as a subquery: arrays of rows give a column a field, maps two, other arrays one; the shorter ends in nulls."""
-    columns: list[tuple[str, exp.Expression]] = []
+def _unnest(node: exp.Unnest) -> exp.Expr:
+    """UNNEST as a subquery: arrays of rows give a column a field, maps two, other arrays one."""
+    columns: list[tuple[str, exp.Expr]] = []
     for argument, kind in zip(node.expressions, _kinds(node), strict=False):
         columns += _unnested(argument, kind)
     alias = node.args.get("alias")
     names = [c.name for c in alias.args.get("columns") or []] if alias else []
-    if node.args.get("offset"):
+    offset = node.args.get("offset")
+    if offset:
+        names += [offset.name] if isinstance(offset, exp.Identifier) else []
         columns.append(("ordinality", _ordinality(node)))
     if names and len(names) != len(columns):
         raise QueryError(
-            f"UNNEST gives {len(columns)} columns, but {len(names)} are named{place(alias)}: an array of rows gives a "
+            f"UNNEST gives {len(columns)} columns, but {len(names)} are named{place(node)}: an array of rows gives a "
             "column a field, a map two; where the type is not known here, cast it to array(row(...))"
         )
     taken = names or [name for name, _ in columns]
@@ -309,10 +334,13 @@ def _unnest(node: exp.Unnest) -> exp.Expression:
     return exp.Subquery(this=select, alias=table)
 
 
-def _unnested(argument: exp.Expression, kind: Kind) -> list[tuple[str, exp.Expression]]:
+def _unnested(argument: exp.Expr, kind: Kind) -> list[tuple[str, exp.Expr]]:
     fields = types.fields_of(types.element_of(kind))
     if _is(kind, T.MAP):
-        pairs = [("key", call("map_keys", argument)), ("value", call("map_values", argument.copy()))]
+        pairs: list[tuple[str, exp.Expr]] = [
+            ("key", call("map_keys", argument)),
+            ("value", call("map_values", argument.copy())),
+        ]
     elif fields:
         pairs = [(name, call("list_transform", argument.copy(), _field(name))) for name in fields]
     else:
@@ -325,15 +353,16 @@ def _field(name: str) -> exp.Lambda:
     return exp.Lambda(this=exp.Dot(this=element, expression=exp.to_identifier(name)), expressions=[element.copy()])
 
 
-def _ordinality(node: exp.Unnest) -> exp.Expression:
+def _ordinality(node: exp.Unnest) -> exp.Expr:
     longest = call("greatest", *[call("len", a.copy()) for a in node.expressions])
     one = exp.Literal.number(1)
     return call("unnest", call("range", one, exp.Add(this=longest, expression=one.copy())))
 
 
-REPAIRS: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
+REPAIRS: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
     exp.Anonymous: _function,
     exp.Extract: _extract,
+    exp.IgnoreNulls: _ignore_nulls,
     exp.Substring: _substring,
     exp.Filter: _inside_out,
     exp.Window: _inside_out,

@@ -57,7 +57,7 @@ def element_of(kind: exp.DataType | None) -> exp.DataType | None:
     return element if isinstance(element, exp.DataType) else None
 
 
-def columns_of(query: exp.Expression, outer: Sources) -> Columns:
+def columns_of(query: exp.Expr, outer: Sources) -> Columns:
     """The columns that a query (SELECT, set operation, VALUES, parenthesised) gives; `outer` knows tables and CTEs."""
     known = with_ctes(query, outer)
     if isinstance(query, exp.Subquery):
@@ -80,12 +80,12 @@ NEEDED = (exp.Div, exp.Sub, exp.Bracket, exp.Anonymous, exp.Unnest, exp.Between,
 """Nodes whose repair asks for the types of their parts."""
 
 
-def annotate(query: exp.Expression, tables: Sources) -> None:
+def annotate(query: exp.Expr, tables: Sources) -> None:
     """Write the types of their parts into the meta `kinds` of all NEEDED nodes, as far as they are known."""
     _annotate(query, {}, tables)
 
 
-def _annotate(node: exp.Expression, scope: Sources, known: Sources) -> None:
+def _annotate(node: exp.Expr, scope: Sources, known: Sources) -> None:
     known = with_ctes(node, known)
     if isinstance(node, exp.Select):
         scope = {**scope, **sources_of(node, known)}
@@ -98,7 +98,7 @@ def _annotate(node: exp.Expression, scope: Sources, known: Sources) -> None:
         node.meta["kinds"] = [infer(child, scope) for child in node.iter_expressions()]
 
 
-def with_ctes(query: exp.Expression, outer: Sources) -> Sources:
+def with_ctes(query: exp.Expr, outer: Sources) -> Sources:
     """`outer` and the named queries of this one."""
     known = dict(outer)
     clause = query.args.get("with_")
@@ -107,7 +107,7 @@ def with_ctes(query: exp.Expression, outer: Sources) -> Sources:
     return known
 
 
-def _projection(item: exp.Expression, position: int, sources: Sources) -> Columns:
+def _projection(item: exp.Expr, position: int, sources: Sources) -> Columns:
     if isinstance(item, exp.Star):
         return {name: kind for source in sources.values() for name, kind in source.items()}
     if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
@@ -128,7 +128,7 @@ def sources_of(select: exp.Select, known: Sources) -> Sources:
     return sources
 
 
-def _nested_joins(item: exp.Expression, known: Sources) -> Sources:
+def _nested_joins(item: exp.Expr, known: Sources) -> Sources:
     """Joins that hang on a table in the tree (parenthesised joins) count as sources of the same SELECT."""
     sources: Sources = {}
     for join in item.args.get("joins") or []:
@@ -138,7 +138,7 @@ def _nested_joins(item: exp.Expression, known: Sources) -> Sources:
     return sources
 
 
-def _source_columns(item: exp.Expression, known: Sources, before: Sources) -> Columns:
+def _source_columns(item: exp.Expr, known: Sources, before: Sources) -> Columns:
     if isinstance(item, exp.Table):
         return dict(known.get(item.name.lower(), {}))
     if isinstance(item, exp.Unnest):
@@ -162,12 +162,12 @@ def unnested(unnest: exp.Unnest, sources: Sources) -> Columns:
     return columns
 
 
-def _renamed(columns: Columns, alias: exp.Expression | None) -> Columns:
+def _renamed(columns: Columns, alias: exp.Expr | None) -> Columns:
     names = [c.name.lower() for c in alias.args.get("columns") or []] if alias else []
     return dict(zip(names, columns.values(), strict=False)) if names else columns
 
 
-def infer(node: exp.Expression | None, sources: Sources) -> exp.DataType | None:
+def infer(node: exp.Expr | None, sources: Sources) -> exp.DataType | None:
     """The type of an expression, in sqlglot's terms; None where it is not known."""
     if node is None:
         return None
@@ -175,7 +175,7 @@ def infer(node: exp.Expression | None, sources: Sources) -> exp.DataType | None:
     return rule(node, sources) if rule else None
 
 
-def _column(node: exp.Expression, sources: Sources) -> exp.DataType | None:
+def _column(node: exp.Expr, sources: Sources) -> exp.DataType | None:
     name, table = node.name.lower(), node.text("table").lower()
     if table in sources:
         return sources[table].get(name)
@@ -186,7 +186,7 @@ def _column(node: exp.Expression, sources: Sources) -> exp.DataType | None:
     return found[0] if len(found) == 1 else None
 
 
-def _literal(node: exp.Expression, sources: Sources) -> exp.DataType | None:
+def _literal(node: exp.Expr, sources: Sources) -> exp.DataType | None:
     if node.args.get("is_string"):
         return exp.DataType(this=T.VARCHAR)
     if "e" in node.name.lower():
@@ -197,7 +197,7 @@ def _literal(node: exp.Expression, sources: Sources) -> exp.DataType | None:
     return decimal(len(whole.lstrip("0")) + len(fraction), len(fraction))
 
 
-def _arithmetic(node: exp.Expression, sources: Sources) -> exp.DataType | None:
+def _arithmetic(node: exp.Expr, sources: Sources) -> exp.DataType | None:
     left, right = infer(node.args["this"], sources), infer(node.args["expression"], sources)
     if left is None or right is None:
         return None
@@ -211,13 +211,13 @@ def _arithmetic(node: exp.Expression, sources: Sources) -> exp.DataType | None:
     return decimal(38, a + b if isinstance(node, exp.Mul) else max(a, b))
 
 
-def _alike(nodes: list[exp.Expression], sources: Sources) -> exp.DataType | None:
+def _alike(nodes: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     kinds = [infer(n, sources) for n in nodes if not isinstance(n, exp.Null)]
     same = bool(kinds) and all(k is not None and k == kinds[0] for k in kinds)
     return kinds[0] if same else None
 
 
-def _function(node: exp.Expression, sources: Sources) -> exp.DataType | None:
+def _function(node: exp.Expr, sources: Sources) -> exp.DataType | None:
     function = FUNCTIONS.get(node.name.lower())
     arguments = [a.this if isinstance(a, exp.Order | exp.Distinct) and a.this else a for a in node.expressions]
     if function is None or function.returns is None or (function.returns in _BY_ARGUMENT and not arguments):
@@ -227,7 +227,7 @@ def _function(node: exp.Expression, sources: Sources) -> exp.DataType | None:
     return exp.DataType.build(function.returns, dialect="duckdb")
 
 
-def _sum(arguments: list[exp.Expression], sources: Sources) -> exp.DataType | None:
+def _sum(arguments: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     kind = infer(arguments[0], sources)
     scale = scale_of(kind)
     if kind is not None and kind.this in FLOATS | INTEGERS:
@@ -235,20 +235,28 @@ def _sum(arguments: list[exp.Expression], sources: Sources) -> exp.DataType | No
     return None if scale is None else decimal(38, scale)
 
 
-def _array_of(arguments: list[exp.Expression], sources: Sources) -> exp.DataType | None:
+def _array_of(arguments: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     kind = infer(arguments[0], sources)
     return exp.DataType(this=T.ARRAY, expressions=[kind.copy()], nested=True) if kind else None
 
 
-_BY_ARGUMENT: dict[str, Callable[[list[exp.Expression], Sources], exp.DataType | None]] = {
+def _map_of(kinds: list[exp.DataType | None]) -> exp.DataType:
+    """The type of a map of keys and values; they may be unknown."""
+    parts = [kind.copy() if kind else exp.DataType(this=T.UNKNOWN) for kind in kinds]
+    return exp.DataType(this=T.MAP, expressions=parts, nested=True)
+
+
+_BY_ARGUMENT: dict[str, Callable[[list[exp.Expr], Sources], exp.DataType | None]] = {
     "first": lambda arguments, sources: infer(arguments[0], sources),
     "alike": _alike,
     "sum": _sum,
     "element": lambda arguments, sources: element_of(infer(arguments[0], sources)),
     "array": _array_of,
+    "map": lambda arguments, sources: _map_of([element_of(infer(a, sources)) for a in arguments]),
+    "map_agg": lambda arguments, sources: _map_of([infer(a, sources) for a in arguments]),
 }
 
-_RULES: dict[type[exp.Expression], Callable[[exp.Expression, Sources], exp.DataType | None]] = {
+_RULES: dict[type[exp.Expr], Callable[[exp.Expr, Sources], exp.DataType | None]] = {
     exp.Column: _column,
     exp.Literal: _literal,
     exp.Cast: lambda node, sources: node.args["to"],
@@ -258,6 +266,7 @@ _RULES: dict[type[exp.Expression], Callable[[exp.Expression, Sources], exp.DataT
     ),
     exp.Bracket: lambda node, sources: element_of(infer(node.args["this"], sources)),
     exp.Anonymous: _function,
+    exp.Array: lambda node, sources: _array_of(node.expressions, sources) if node.expressions else None,
     exp.Subquery: lambda node, sources: node.meta.get("kind"),
     exp.Window: lambda node, sources: infer(node.args["this"], sources),
     exp.Filter: lambda node, sources: infer(node.args["this"], sources),

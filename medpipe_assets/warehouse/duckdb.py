@@ -86,19 +86,19 @@ class DuckDBWarehouse:
             return found
         known = sorted({*self.names(), *self.views})
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise QueryError(f"there is no table {name}{hint} The tables are: {', '.join(known) or 'none yet'}")
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise QueryError(f"there is no table {name}.{hint} The tables are: {', '.join(known) or 'none yet'}")
 
     def _run(
         self,
         connection: duckdb.DuckDBPyConnection,
-        parsed: exp.Expression,
+        parsed: exp.Expr,
         data: Mapping[str, TableData],
         views: Mapping[str, str],
     ) -> pa.Table:
         hidden = any(column.name.lower() == "$path" for column in parsed.find_all(exp.Column))
         _safely(lambda: self._prepare(connection, data, views, hidden))
-        schemas = {name: _safely(lambda n=name: _schema(connection, n)) for name in athena_dialect.tables_in(parsed)}
+        schemas = _safely(lambda: {name: _schema(connection, name) for name in athena_dialect.tables_in(parsed)})
         translated = athena_dialect.translate(parsed, schemas)
         return _safely(lambda: connection.sql(_athena_types(connection, translated)).to_arrow_table())
 
@@ -216,7 +216,7 @@ def _athena_types(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     relation = connection.sql(sql)
     casts = []
     for i, kind in enumerate(map(str, relation.types)):
-        narrow = re.sub(r"\b(?:UHUGEINT|HUGEINT|UBIGINT|UINTEGER)\b", "BIGINT", kind)
+        narrow = re.sub(r"\b(?:UHUGEINT|HUGEINT|UBIGINT|UINTEGER)\b", "BIGINT", kind).replace('"NULL"', "VARCHAR")
         casts.append(f"CAST(c{i} AS {narrow})" if narrow != kind else f"c{i}")
     if all(cast == f"c{i}" for i, cast in enumerate(casts)):
         return sql

@@ -1,6 +1,7 @@
 """The interface of the warehouse: SQL in Athena's dialect over the lake's tables in, Arrow out.
 
-No engine lives here. An engine reads; it never writes a table, for a table becomes part of the lake only through a commit.
+No engine lives here. An engine reads and never writes: a table becomes part of the lake only
+through a commit.
 """
 
 from collections.abc import Sequence
