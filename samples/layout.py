@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(slots=True)
 class Sheet:
-    """A page: its runs in reading order, those of them that a pen signs above, its rules (x0, y0, x1, y1, thickness)."""
+    """A page: its runs in reading order, those that a pen signs above, its rules (x0, y0, x1, y1, thickness)."""
 
     width: float
     height: float
@@ -216,12 +216,15 @@ class _Setting:
 
     def _cells(self, block: Block) -> list[list[Run]]:
         columns = max(len(row) for row in block.lines)
-        size = self.face.size * 0.95
-        needs = [
-            max(width_of(r[c], self.face.bold, size) if c < len(r) else 0.0 for r in block.lines)
-            for c in range(columns)
-        ]
-        spare = (self.right - self.left - 8 - sum(needs)) / columns
+        room, size = self.right - self.left - 8, self.face.size * 0.95
+
+        def need(column: int) -> float:
+            return max(width_of(row[column], self.face.bold, size) for row in block.lines if column < len(row))
+
+        gaps = 6.0 * (columns - 1)
+        size *= min(1.0, (room - gaps) / sum(map(need, range(columns))))
+        needs = [need(column) for column in range(columns)]
+        spare = (room - sum(needs)) / columns
         starts = [self.left + 4 + sum(needs[:c]) + spare * c for c in range(columns)]
         return [
             [

@@ -205,9 +205,7 @@ def jpeg(picture: Image.Image, quality: int) -> bytes:
 def png(picture: Image.Image, dpi: int, levels: int = 16) -> bytes:
     """PNG bytes with few grey levels, as office scanners write, which keeps noise from filling the file."""
     step = 256 // levels
-    indices = Image.fromarray((np.asarray(picture) // step).astype(np.uint8), "L")
-    grey = Image.new("P", picture.size)
-    grey.putdata(list(indices.getdata()))
+    grey = Image.fromarray((np.asarray(picture) // step).astype(np.uint8))
     grey.putpalette([round(level * 255 / (levels - 1)) for level in range(levels) for _ in range(3)])
     return _saved(grey, "PNG", bits=4, optimize=False, compress_level=9, dpi=(dpi, dpi))
 
