@@ -79,7 +79,6 @@ def run_days(
     }
     outcomes = []
     with warnings.catch_warnings(), dg.DagsterInstance.from_ref(_instance(location)) as instance:
-        warnings.simplefilter("ignore", dg.PreviewWarning)
         job = build_defs(overrides).resolve_job_def(documents_job.name)
         for day in sorted(days):
             result = job.execute_in_process(

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
@@ -92,7 +92,7 @@ class Lake:
     def read(
         self,
         name: str,
-        columns: Collection[str] | None = None,
+        columns: Sequence[str] | None = None,
         *,
         days: Collection[dt.date] | None = None,
         stage: str | None = None,
@@ -102,14 +102,14 @@ class Lake:
         """Rows as they are stored, in the contract's schema.
 
         Args:
-            columns: all when None.
+            columns: in this order; all, in the contract's, when None.
             days: only these days' partitions.
             stage: only this stage's partitions (stage_status).
             documents: only these documents' rows.
             snapshot_id: time travel.
         """
         contract = TABLES[name]
-        wanted = [c.name for c in contract.columns if columns is None or c.name in columns]
+        wanted = contract.schema.names if columns is None else list(columns)
         needed = wanted if documents is None or "document_id" in wanted else [*wanted, "document_id"]
         scan = self.table(name).scan(
             row_filter=_filter(days, stage, documents), selected_fields=tuple(needed), snapshot_id=snapshot_id
