@@ -281,6 +281,15 @@ def reprocess(
         raise _FailedError("; ".join(failures))
 
 
+@main.command()
+@_lake_option
+def home(root: str) -> None:
+    """Print the folder that DAGSTER_HOME must name for the web UI to show this lake's runs (made where absent)."""
+    from medpipe_assets.defs.execution import dagster_home
+
+    click.echo(dagster_home(_open(root, create=True).location))
+
+
 def _document(lake: Any, text: str) -> str:
     from medpipe_assets.report import find_documents
 
