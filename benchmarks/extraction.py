@@ -1,7 +1,7 @@
 """How well the embedded engine reads: `python -m benchmarks.extraction [--quick] [--seed N] [--sets K]`.
 
-Over the generator's documents (K sets from seed N on), per look of the page (digital, clean_scan, poor_scan, photo,
-handwriting, plain) and, for pages read from pixels, per language; `_ocr` is all pages from pixels together:
+Over the generator's documents (K sets from seed N on), per look of the page (as `samples.truth.Page` names them) and,
+for pages that only OCR can read, per language; `_ocr` is all those pages together:
 
 - `extraction_cer_*`: character error rate. Both texts are put in Unicode's composed form (NFC), each run of white
   space becomes one space, and the ends are stripped; nothing else is folded. The rate is the sum of Levenshtein
@@ -10,7 +10,8 @@ handwriting, plain) and, for pages read from pixels, per language; `_ocr` is all
 - `extraction_words_matched_*`: share of the truth's words for which a read word with the same characters overlaps their
   box; one to one, best overlap first.
 - `extraction_word_iou_*`: mean intersection over union of the matched words' boxes. The truth's box is the word's ink.
-- `extraction_cpu_seconds_per_page_*`: CPU time of all threads, after a first document has loaded the models.
+- `extraction_cpu_seconds_per_page_*`: CPU time of all threads, after a first document has loaded the models; documents
+  whose pages differ in look are left out.
 - `extraction_method_right`, `extraction_rotation_right`: shares of pages.
 
 With `--pages DIR --truth-layout funsd` over a folder of page images instead: DIR/images/*.png and, under the same
@@ -44,6 +45,12 @@ from samples import truth
 from samples.generate import generate
 from samples.truth import Box, Word
 
+PIXELS = frozenset({"clean_scan", "poor_scan", "photo", "handwriting"})
+"""Looks of pages that only OCR can read."""
+
+TEXT = frozenset({"digital", "searchable", "plain"})
+"""Looks of pages that need none."""
+
 COMMITTED = Path(truth.__file__).parent
 """The documents of seed 0."""
 
@@ -60,7 +67,7 @@ class Score:
     overlaps: tuple[float, ...]
     shared: int
     read: int
-    seconds: float
+    seconds: float | None
     method_right: bool
     rotation_right: bool
 
@@ -116,7 +123,7 @@ def in_lines(words: Iterable[Word]) -> list[Word]:
     return [word for line in lines for _, word in sorted(line, key=lambda item: item[0][0])]
 
 
-def score(expected: truth.Page, page: engine.Page | None, seconds: float) -> Score:
+def score(expected: truth.Page, page: engine.Page | None, seconds: float | None) -> Score:
     """Compare a page with its truth; None for a page that was not read."""
     read = _words(page) if page else []
     goal, got = normal(expected.text), normal(page.text) if page else ""
@@ -141,7 +148,7 @@ def _words(page: engine.Page) -> list[Word]:
 
 
 def measure(reader: engine.ExtractionEngine, data: bytes, media_type: str, pages: Sequence[truth.Page]) -> list[Score]:
-    """Read a document and score its pages; CPU time is spread over them evenly."""
+    """Read a document and score its pages; CPU time is spread over pages of one look, and unknown for others."""
     began = time.process_time()
     try:
         with quiet_stdout():
@@ -149,7 +156,8 @@ def measure(reader: engine.ExtractionEngine, data: bytes, media_type: str, pages
     except DocumentError:
         read = {}
     seconds = (time.process_time() - began) / len(pages)
-    return [score(page, read.get(page.number), seconds) for page in pages]
+    alike = len({page.look for page in pages}) == 1
+    return [score(page, read.get(page.number), seconds if alike else None) for page in pages]
 
 
 # What to measure
@@ -169,9 +177,9 @@ def quick_choice(documents: Iterable[tuple[bytes, truth.File]]) -> Iterator[tupl
     seen = {"photo"}
     for data, file in documents:
         looks = {page.look for page in file.pages}
-        if looks <= {"digital", "plain"}:
+        if looks <= TEXT:
             yield data, file
-        elif len(file.pages) == 1 and not looks & seen:
+        elif len(file.pages) == 1 and looks <= PIXELS and not looks & seen:
             seen |= looks
             yield data, file
 
@@ -243,8 +251,9 @@ def word_f1(scores: Sequence[Score]) -> float:
 
 
 def cpu_seconds(scores: Sequence[Score]) -> float:
-    """Mean over pages."""
-    return sum(s.seconds for s in scores) / max(1, len(scores))
+    """Mean over the pages for which it is known."""
+    known = [s.seconds for s in scores if s.seconds is not None]
+    return sum(known) / max(1, len(known))
 
 
 _STATISTICS: Mapping[str, tuple[str, Callable[[Sequence[Score]], float]]] = {
@@ -273,7 +282,7 @@ def report_samples(scores: Sequence[Score], config: Mapping[str, object]) -> Non
     named = ("cer", "words_matched", "word_iou", "cpu_seconds_per_page")
     for look in dict.fromkeys(s.look for s in scores):
         report(look, [s for s in scores if s.look == look], named, config)
-    pixels = [s for s in scores if s.look not in ("digital", "plain")]
+    pixels = [s for s in scores if s.look in PIXELS]
     report("ocr", pixels, named, config)
     for language in sorted({s.language for s in pixels}):
         report(f"ocr_{language}", [s for s in pixels if s.language == language], ("cer",), config)

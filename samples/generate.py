@@ -79,7 +79,7 @@ def _searchable(look: paper.Look, face: Face, size: Size, note: Note, rng: Rando
     for number, sheet in enumerate(sheets, 1):
         picture, words = paper.photograph(sheet, straight, rng)
         pages.append(replace(_image_page(sheet, paper.jpeg(picture, look.quality)), text="hidden"))
-        truth.append(_page(note, number, look.name, ["text_layer", "ocr"], sheet.text, words))
+        truth.append(_page(note, number, "searchable", ["text_layer", "ocr"], sheet.text, words))
     return paper.pdf(pages), tuple(truth)
 
 
@@ -98,7 +98,7 @@ def _with_clipping(face: Face, size: Size, note: Note, rng: Random) -> Made:
     )
     shown = _kept(sheet, lambda y: not top < y < bottom)
     page = paper.PdfPage(shown, ((paper.jpeg(clipping, straight.quality), box),))
-    truth = _page(note, 1, "clean_scan", ["ocr", "text_layer"], sheet.text, paper.words_on(sheet))
+    truth = _page(note, 1, "mixed", ["ocr", "text_layer"], sheet.text, paper.words_on(sheet))
     return paper.pdf([page]), (truth,)
 
 

@@ -33,7 +33,8 @@ class Page:
     Attributes:
         number: from 1.
         language: ISO 639-1.
-        look: 'digital', 'clean_scan', 'poor_scan', 'photo', 'handwriting', or 'plain' for formats without layout.
+        look: 'digital', 'clean_scan', 'poor_scan', 'photo', 'handwriting', 'searchable' (a scan with a hidden text
+            layer), 'mixed' (text and a picture of text on one page), or 'plain' for formats without layout.
         methods: acceptable values of `pages.method`; more than one where text layer and image share a page.
         rotation: degrees clockwise that the page must be turned to be upright.
         text: all of it, in reading order; table rows are one line, cells parted by a space.

@@ -119,7 +119,7 @@ def test_four_languages_and_all_formats_are_there() -> None:
     assert len({page.language for file in good for page in file.pages}) >= 4
     assert len({file.media_type for file in good}) >= 8
     assert {page.look for file in good for page in file.pages} == {
-        "digital", "clean_scan", "poor_scan", "photo", "handwriting", "plain"
+        "digital", "clean_scan", "poor_scan", "photo", "handwriting", "searchable", "mixed", "plain"
     }  # fmt: skip
 
 
