@@ -73,7 +73,7 @@ _SUFFIXES = {
 _ROOTS: list[tuple[str, str]] = [
     (r"^es(?=[cptqf])", "s"),
     (r"^(?=emat|emo|epat|ister|iper|ipo|idr|erp)", "h"),
-    (r"hiper", "hyper"), (r"hipo", "hypo"), (r"hidr", "hydr"), (r"hister", "hyster"), (r"nefr", "nephr"),
+    (r"spondil", "spondyl"), (r"cromat", "chromat"), (r"hiper", "hyper"), (r"hipo", "hypo"), (r"hidr", "hydr"), (r"hister", "hyster"), (r"nefr", "nephr"),
     (r"litia", "lithia"), (r"lito", "litho"), (r"linf", "lymph"), (r"eritr", "erythr"), (r"tromb", "thromb"),
     (r"cardiopa", "cardiopa"), (r"colec", "cholec"), (r"coledoc", "choledoc"), (r"colang", "cholang"),
     (r"(?<![a-z])cist|(?<=o|e)cist", "cyst"), (r"artr", "arthr"), (r"tiroid", "thyroid"), (r"tiro(?=[a-z])", "thyro"),

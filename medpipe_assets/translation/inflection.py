@@ -89,7 +89,7 @@ def _noun_plurals(noun: str, language: str) -> list[str]:
 
 
 def _head(noun: str) -> tuple[str, str, str]:
-    match = re.search(r" (?:d[eaoiu]l?|des|d'\S*|do|di|dell\S*|del\S*|à|aux?|para|con|em|en|no|c) ?", noun)
+    match = re.search(r" (?:(?:d[eaoiu]|del|des|dell[aeo]|à|aux?|para|con|em|en|no|c) |d['’]|dell['’])", noun)
     return (noun, "", "") if match is None else (noun[: match.start()], match[0], noun[match.end() :])
 
 

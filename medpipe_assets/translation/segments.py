@@ -43,6 +43,7 @@ _STOP = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*(?=\s)")
 _TOKEN_BEFORE = re.compile(r"(\S*)$")
 _CLAUSE = re.compile(r"[;:,](?=\s)")
 _SPACE = re.compile(r"\s+")
+_GRAPHEME = regex.compile(r"\X")
 
 
 def split(text: str, language: str, limit: int = LIMIT) -> list[tuple[int, int]]:
@@ -72,9 +73,10 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         return
     lengths = sorted(end - begin for begin, end, _ in lines)
     width = min(_WIDEST_WRAP, lengths[len(lengths) * 9 // 10])
+    columned = len(lengths) > 3 and lengths[-3] > 0.85 * width
     first = 0
     for i in range(1, len(lines) + 1):
-        if i < len(lines) and not lines[i][2] and _reads_on(text, lines[i - 1][:2], lines[i][:2], width):
+        if i < len(lines) and not lines[i][2] and _reads_on(text, lines[i - 1][:2], lines[i][:2], width, columned):
             continue
         yield lines[first][0], lines[i - 1][1]
         first = i
@@ -96,8 +98,11 @@ def _lines(text: str) -> list[tuple[int, int, bool]]:
     return lines
 
 
-def _reads_on(text: str, above: tuple[int, int], below: tuple[int, int], width: int) -> bool:
-    """Whether the lower line continues the upper: it would have stood there, had there been room (or it must)."""
+def _reads_on(text: str, above: tuple[int, int], below: tuple[int, int], width: int, columned: bool) -> bool:
+    """Whether the lower line continues the upper: it would have stood there, had there been room (or it must).
+
+    A capital may begin a continuation only on a page that has a column to wrap at (`columned`).
+    """
     first = text[below[0]]
     if text[above[1] - 1] == ":" or _STARTS_UNIT.match(text, *below):
         return False
@@ -110,7 +115,7 @@ def _reads_on(text: str, above: tuple[int, int], below: tuple[int, int], width: 
     if first.islower() or not first.isalpha():
         return needed > 0.7 * width
     heading = text[above[0] : above[1]].isupper()
-    return needed > 0.85 * width and above[1] - above[0] >= 40 and not heading
+    return columned and needed > 0.85 * width and above[1] - above[0] >= 40 and not heading
 
 
 def _sentences(text: str, begin: int, end: int, language: str) -> Iterator[tuple[int, int]]:
@@ -119,7 +124,7 @@ def _sentences(text: str, begin: int, end: int, language: str) -> Iterator[tuple
         following = _SPACE.match(text, stop.end(), end)
         if following is None:
             break
-        if _ends_sentence(text, begin, stop, text[following.end()], language):
+        if _ends_sentence(text, begin, stop, text[following.end() : following.end() + 2], language):
             yield begin, stop.end()
             begin = following.end()
     if begin < end:
@@ -127,7 +132,7 @@ def _sentences(text: str, begin: int, end: int, language: str) -> Iterator[tuple
 
 
 def _ends_sentence(text: str, begin: int, stop: "re.Match[str]", following: str, language: str) -> bool:
-    if following.islower():
+    if following[0].islower():
         return False
     if stop[0] != ".":
         return True
@@ -143,9 +148,9 @@ def _is_abbreviation(text: str, begin: int, position: int, token: str, following
     lowered = token.lower()
     if lowered in _TITLES and not (len(token) == 1 and token.islower()):
         return True
-    if lowered in _NUMBERED and following.isdigit():
+    if lowered in _NUMBERED and following[0].isdigit():
         return True
-    return len(token) == 1 and token.isupper() and _is_initial(text, begin, position)
+    return len(token) == 1 and token.isupper() and (following[1:] == "." or _is_initial(text, begin, position))
 
 
 def _is_initial(text: str, begin: int, position: int) -> bool:
@@ -182,9 +187,8 @@ def _last_space(text: str, begin: int, end: int) -> int | None:
 
 def _grapheme_cut(text: str, begin: int, end: int) -> int:
     cut = begin
-    for grapheme in regex.finditer(r"\X", text, begin, end + 1):
+    for grapheme in _GRAPHEME.finditer(text, begin, end + 1):
         if grapheme.end() > end:
             break
         cut = grapheme.end()
-    # a window that ends inside a grapheme sees it as ended there: step back over it
     return cut if cut > begin else end
