@@ -9,8 +9,9 @@ can't be written, the artefact stays in memory. What to do with terms is in `lex
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -18,14 +19,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from medpipe_assets.lexicon import tabular, terms
-from medpipe_assets.lexicon.words import LANGUAGES, normals
+from medpipe_assets.lexicon.concepts import concepts, skeletons
+from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
-_LONGEST: Final = 12
-"""Words. Longer wordings of the tabular list never stand in a note as such."""
+_LONGEST: Final = 8
+"""Words that count in a term. Longer wordings of the tabular list never stand in a note as such."""
+_SHORT: Final = 6
+"""Letters of the longest abbreviation."""
+_CODES: Final = 5
+"""Codes kept a term."""
 
 
 @cache
@@ -49,8 +55,11 @@ def codes() -> dict[str, Any]:
 
 
 def language(code: str) -> dict[str, Any]:
-    """The terms of a language by columns: term (normal words joined by spaces), codes (best first, joined by spaces),
-    kind (index into KINDS); and its abbreviations as {surface: [code, ambiguous]}."""
+    """The terms of a language by columns: number (see `number`), term (concepts in their usual order, joined by
+    spaces), codes (best first, joined by spaces), kind (index into KINDS). Besides: longest (words of a term),
+    cognates (concepts by skeleton; English only), abbreviations as {surface: [code, ambiguous]}.
+
+    A language's own terms alone; the English ones, to which its words lead too, are in 'en'."""
     artefact: dict[str, Any] = _kept(code, lambda: _compiled_language(code))
     return artefact
 
@@ -118,51 +127,88 @@ def defaults(rows: Sequence[tabular.Row]) -> dict[str, str]:
         children[row.parent].append(row)
     chosen: dict[str, str] = {}
     for row in reversed(rows):  # a child stands after its parent, so its own default is known first
-        likely = [c for c in children[row.code] if _says_nothing_more(c.title)]
-        likely.sort(key=lambda c: "90".find(c.code[-1]) % 3)
-        chosen[row.code] = row.code if row.leaf or not likely else chosen[likely[0].code]
+        likely = sorted((rank, c.code) for c in children[row.code] if (rank := _says_more(c)) is not None)
+        chosen[row.code] = row.code if row.leaf or not likely else chosen[likely[0][1]]
     return chosen
 
 
-def _says_nothing_more(title: str) -> bool:
-    title = title.lower()
-    return "unspecified" in title or title.endswith("without complications") or title.endswith(" nos")
+_LITTLE_SAID: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (r"\bunspecified\b| nos$", r"\buncomplicated\b", r"\bwithout (?!.*\bwith )", r"^other\b")
+)
+"""What the titles of codes say that stand for their whole category, the least saying first."""
+_MORE_SAID: Final = re.compile(r"\bwith (?:unspecified|other)\b", re.IGNORECASE)
+
+
+def _says_more(row: tabular.Row) -> tuple[int, int] | None:
+    """How much a code says beyond its category: the less, the smaller; None where it says something definite."""
+    if _MORE_SAID.search(row.title):
+        return None
+    said = next((i for i, pattern in enumerate(_LITTLE_SAID) if pattern.search(row.title)), None)
+    return None if said is None else (said, "908".find(row.code[-1]) % 4)
+
+
+def number(concept: str) -> int:
+    """A concept's number, 64 bits; a term's is the sum of its concepts' numbers."""
+    return int.from_bytes(hashlib.blake2b(concept.encode(), digest_size=8).digest())
 
 
 def _compiled_language(code: str) -> dict[str, Any]:
     default = defaults(_rows())
     known = [term for term in terms.own() if term.language == code]
+    cognates: dict[str, str] = {}
     if code == "en":
         known += terms.of_tabular(_rows())
-    refused = {" ".join(normals(text, code)) for text in terms.not_conditions(code)}
-    found = _ranked(known, code, default)
-    kept = {term: ranked for term, ranked in found.items() if term not in refused}
+    else:
+        cognates = language("en")["cognates"]
+    refused = {_bag(text, code, cognates)[0] for text in terms.not_conditions(code)}
+    found = _ranked((term for term in known if not _is_short(term.text)), code, cognates, default)
+    kept = {bag: ranked for bag, ranked in found.items() if bag not in refused}
     return {
-        "term": list(kept),
-        "codes": [" ".join(codes) for codes, _ in kept.values()],
-        "kind": [kind for _, kind in kept.values()],
-        "abbreviations": {
-            a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code
-        },
+        "number": [sum(map(number, bag)) % 2**64 for bag in kept],
+        "term": [term for term, _, _ in kept.values()],
+        "codes": [" ".join(codes) for _, codes, _ in kept.values()],
+        "kind": [kind for _, _, kind in kept.values()],
+        "longest": max(map(len, kept), default=1),
+        "cognates": skeletons(_by_frequency(kept)) if code == "en" else {},
+        "abbreviations": {term.text: [default[term.code], True] for term in known if _is_short(term.text)}
+        | {a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code},
     }
 
 
-def _ranked(known: Iterable[terms.Term], language: str, default: Mapping[str, str]) -> dict[str, tuple[list[str], int]]:
-    """Normal term -> (codes, best first; index of its best kind). Our own list overrules the tabular list."""
-    votes: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+def _is_short(wording: str) -> bool:
+    """Whether a wording of the tabular list is an abbreviation ('ARDS'): it counts in upper case only."""
+    return wording.isupper() and wording.isalnum() and len(wording) <= _SHORT
+
+
+def _bag(text: str, language: str, cognates: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """A wording's concepts, sorted, and in order joined by spaces."""
+    found = concepts((text[begin:end] for begin, end in spans(text)), language, cognates)
+    return tuple(sorted(found)), " ".join(found)
+
+
+def _by_frequency(bags: Iterable[tuple[str, ...]]) -> list[str]:
+    return [concept for concept, _ in Counter(concept for bag in bags for concept in bag).most_common()]
+
+
+def _ranked(
+    known: Iterable[terms.Term], language: str, cognates: Mapping[str, str], default: Mapping[str, str]
+) -> dict[tuple[str, ...], tuple[str, list[str], int]]:
+    """Bag -> (its best wording, codes best first, index of its best kind). Our own list overrules the tabular list."""
+    votes: dict[tuple[str, ...], dict[str, tuple[int, int, str]]] = defaultdict(dict)
     for order, term in enumerate(known):
-        words = normals(term.text, language)
-        text = " ".join(words)
-        if not 0 < len(words) <= _LONGEST or len(text) < 3 or text.isdigit():
+        bag, wording = _bag(term.text, language, cognates)
+        if not 0 < len(bag) <= _LONGEST or len(term.text) < 3 or wording.isdigit():
             continue
         code = default.get(term.code, term.code)
-        place = (terms.KINDS.index(term.kind), order)
-        votes[text][code] = min(place, votes[text].get(code, place))
+        place = (terms.KINDS.index(term.kind), order, wording)
+        votes[bag][code] = min(place, votes[bag].get(code, place))
     ranked = {}
-    for text, codes in votes.items():
-        best = sorted(codes, key=lambda c: codes[c])[:5]
-        ranked[text] = (best, codes[best[0]][0])
+    for bag, codes in votes.items():
+        best = sorted(codes, key=lambda c: codes[c])[:_CODES]
+        kind, _, wording = codes[best[0]]
+        ranked[bag] = (wording, best, kind)
     return ranked
 
 
-__all__ = ["LANGUAGES", "codes", "defaults", "fingerprint", "language"]
+__all__ = ["LANGUAGES", "codes", "defaults", "fingerprint", "language", "number"]

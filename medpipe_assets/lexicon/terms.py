@@ -73,8 +73,7 @@ def not_conditions(language: str) -> frozenset[str]:
 _BRACKETS = re.compile(r"\s*\[[^\]]*\]")
 _PARENTHESES = re.compile(r"\s*\([^)]*\)")
 _NOT_SAID = re.compile(
-    r",? (?:NOS|NEC|not elsewhere classified|not otherwise specified|(?:in|of) (?:other )?diseases classified elsewhere"
-    r"|without (?:mention of )?complications?|uncomplicated|unspecified as to [a-z ,]+)(?=,|$)",
+    r",? (?:NOS|NEC|not elsewhere classified|not otherwise specified|without (?:mention of )?complications?|uncomplicated|unspecified as to [a-z ,]+)(?=,|$)",
     re.IGNORECASE,
 )
 _UNSPECIFIED = re.compile(
@@ -83,7 +82,11 @@ _UNSPECIFIED = re.compile(
     r"(?=( |,|$))|^unspecified ",
     re.IGNORECASE,
 )
-_OTHER = re.compile(r"^(?:other|certain|encounter for|contact with|exposure to|problems? related)\b", re.IGNORECASE)
+_NO_NAME = re.compile(
+    r"^(?:other|certain|encounter for|contact with|exposure to|problems? related)\b|\bclassified elsewhere$|:$", re.IGNORECASE
+)
+_ALIAS = re.compile(r"(?:(?!of|in|with|to)[^\W\d_]+[ -]){1,4}\[([^\]]+ [^\]]+)\]$", re.IGNORECASE)
+"""Another name in brackets behind a short title; behind a long one it names only a part ('Sepsis due to ... [E. coli]')."""
 _CANCER = re.compile(r"^malignant neoplasm of (?:the )?", re.IGNORECASE)
 _SECONDARY = re.compile(r"^secondary malignant neoplasm of (?:the )?", re.IGNORECASE)
 _EITHER = re.compile(r"^(.* )?(?:of|in) ([a-z]+) (?:and|or) ([a-z]+)$", re.IGNORECASE)
@@ -94,8 +97,8 @@ _RARELY_A_DIAGNOSIS: Final = frozenset("VWXY")
 def of_tabular(rows: Iterable[Row]) -> Iterator[Term]:
     """English terms of the tabular list: titles, inclusion terms and 'includes' notes with their usual variants."""
     for row in rows:
-        if row.code[0] in _RARELY_A_DIAGNOSIS:
-            continue
+        if row.code[0] in _RARELY_A_DIAGNOSIS or "classified elsewhere" in row.title:
+            continue  # a manifestation's code never stands alone, so its names belong to other codes
         for kind, texts in (("title", (row.title,)), ("inclusion", row.inclusions), ("include", row.includes)):
             for text in texts:
                 for variant in variants(text):
@@ -107,10 +110,10 @@ def variants(text: str) -> Iterator[str]:
     """What a person may write for a wording of the tabular list, most literal first.
 
     'Pneumonia, unspecified organism' gives 'Pneumonia'; 'Hypertension (arterial) (benign)' gives 'Hypertension' and
-    the whole without parentheses; 'Polyp, cervix' gives 'cervix Polyp'. A wording that says 'other' names no concept
-    and gives nothing.
+    the whole without parentheses; 'Polyp, cervix' gives 'cervix Polyp'. A wording that says 'other' or 'classified
+    elsewhere' names no concept and gives nothing.
     """
-    if _OTHER.match(text) or text.endswith(":"):
+    if _NO_NAME.search(text):
         return
     yield text
     for plain in {_PARENTHESES.sub("", text): None, re.sub(r"[()]", "", text): None}:
@@ -120,9 +123,9 @@ def variants(text: str) -> Iterator[str]:
             continue
         yield said
         yield from _reworded(said)
-    for alias in re.findall(r"\[([^\]]+)\]", text):
-        if " " in alias and not _OTHER.match(alias):
-            yield alias
+    alias = _ALIAS.match(text)
+    if alias:
+        yield alias.group(1)
 
 
 def _reworded(said: str) -> Iterator[str]:

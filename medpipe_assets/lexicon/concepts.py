@@ -1,0 +1,130 @@
+"""Words of six languages as English concepts, so that a wording in one language meets a term in another.
+
+'renal', 'rénale' and 'kidney' are one concept by our own table (`terms/words.tsv`); 'nefropatía' and 'nephropathy' one
+by their skeleton: what is left of a learned word of Greek or Latin stock once the habits of each language's spelling
+are taken away. Which concepts make a term is not known here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final
+
+from medpipe_assets.lexicon import terms
+from medpipe_assets.lexicon.words import LANGUAGES, folded, normal
+
+STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "en": frozenset("of the a an and or in to by for on at from as is with due its into".split()),
+    "es": frozenset("de del la el los las y e o u en con por un una a al su se lo nivel secundario debido".split()),
+    "fr": frozenset("de du des le la les l d et ou en dans avec par un une a au aux sur".split()),
+    "pt": frozenset("de do da dos das e ou em no na nos nas com por um uma a o ao os as nivel".split()),
+    "it": frozenset(
+        "di del della dello dei delle degli dell e ed o in nel nella nell con da dal dalla per un una il lo la i le l "
+        "a al alla all d".split()
+    ),
+    "de": frozenset("der die das des dem den und oder in im mit bei durch von vom zu zur am an ein eine einer".split()),
+}
+"""Words that change nothing about what is named, as folded; left out of terms and texts alike."""
+
+SHORTEST: Final = 5
+"""Letters of a skeleton: shorter ones meet by chance ('parto' and 'part', 'diario' and 'diarrhea')."""
+
+_RESPELLED: Final = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^es(?=[cptqfl])", "s"),
+        (r"ph", "f"),
+        (r"^h|(?<=[rtcg])h(?!e)|(?<=[rt])h", ""),
+        (r"^p(?=[sn])", ""),
+        (r"[yj]", "i"),
+        (r"qu(?=[ei])|k", "c"),
+        (r"z", "c"),
+        (r"[ao]e", "e"),
+        (r"(?:cc|x)ion", "ction"),
+        (r"cion|cao$", "tion"),
+        (r"sao$", "sion"),
+        (r"(.)\1+", r"\1"),
+        (r"mn", "n"),
+        (r"oss?ea$", "os"),
+    )
+)
+_ENDINGS: Final = tuple(
+    (re.compile(f"(?:{pattern})$"), replacement)
+    for pattern, replacement in (
+        ("it(?:is|ides|e|id)", "itis"),
+        ("os(?:is|e|i)", "osis"),
+        ("ation(?:es)?", "ation"),
+        ("ic(?:aly?|[oa]s?|he|i)?|iqu(?:es?)?|isch(?:e[rsn]?)?", "ic"),
+        ("ous|os[oa]s?|eux|euse", "os"),
+        ("iv[eoa]s?|if|iv", "iv"),
+        ("ari[oa]s?|ar[ies]?|aire|arius", "ar"),
+        ("al[ei]s?|aux|al", "al"),
+        ("ism[eoai]?|ismus", "ism"),
+        ("ad[oa]s?|at[oai]|ated?", "at"),
+        ("idade?|it(?:y|i|at|a)", "it"),
+        ("enci[ae]|enc[eiya]|ens", "enc"),
+        ("anci[ae]|anc[eiya]|ans", "anc"),
+        ("[aeiou]+s?|[uo][ms]|s", ""),
+    )
+)
+"""Spellings and endings that differ between the languages and mean the same; the first ending that fits is taken."""
+
+
+def skeleton(word: str) -> str:
+    """A folded word without its language's spelling: 'nefropatia' and 'nephropathy' both give 'nefropat'."""
+    for pattern, replacement in _RESPELLED:
+        word = pattern.sub(replacement, word)
+    for pattern, replacement in _ENDINGS:
+        if pattern.search(word):
+            return pattern.sub(replacement, word)
+    return word
+
+
+def skeletons(concepts: Iterable[str]) -> dict[str, str]:
+    """The concept that each skeleton stands for; of several the first, so give the most frequent first."""
+    found: dict[str, str] = {}
+    for concept in concepts:
+        if concept.isalpha() and len(bones := skeleton(concept)) >= SHORTEST:
+            found.setdefault(bones, concept)
+    return found
+
+
+@cache
+def table() -> Mapping[str, Mapping[str, str]]:
+    """By language, the normal words of our table with their concepts: the normal form of the row's first English word."""
+    found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
+    for row in terms.table("words.tsv"):
+        concept = normal(row["en"].split("|")[0], "en")
+        for language in LANGUAGES:
+            for word in filter(None, (row[language] or "").split("|")):
+                found[language].setdefault(normal(word, language), concept)
+    return found
+
+
+def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
+    """The concept of a word as written; '' for a stop word or where nothing comparable is left.
+
+    A word that has no English concept is one of its own, marked with its language, so that it never meets an English
+    word by chance ('pie', 'red').
+
+    Args:
+        cognates: concepts by skeleton.
+    """
+    plain = folded(word)
+    if not plain or plain in STOP_WORDS[language]:
+        return ""
+    form = normal(word, language)
+    known = table()[language].get(form)
+    if known is not None or language == "en":
+        return known or form
+    if form.isdigit() or len(form) == 1:
+        return form
+    if language == "de":
+        plain = folded(word.lower().replace("ä", "ae").replace("ö", "oe"))
+    cognate = cognates.get(skeleton(plain))
+    return table()["en"].get(cognate, cognate) if cognate else f"{language}:{form}"
+
+
+def concepts(words: Iterable[str], language: str, cognates: Mapping[str, str]) -> list[str]:
+    """The concepts of words as written, in order, stop words left out."""
+    return [found for word in words if (found := concept(word, language, cognates))]
