@@ -30,7 +30,7 @@ from pathlib import Path
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.translation import gloss
 from medpipe_assets.translation.engine import Alignment, Translation
-from medpipe_assets.translation.negation import negation_cue, negation_lost
+from medpipe_assets.translation.negation import negation_cues, negation_lost
 
 MODES = Path("/usr/share/apertium/modes")
 """Where Debian's packages put their pipelines, one `<pair>.mode` each."""
@@ -533,9 +533,7 @@ def _restore_missing(units: list[_Unit], words: list[_Word]) -> None:
 
 def _restore_negation(units: list[_Unit], chunk: _Chunk, source: str, language: str) -> None:
     """Put the English of a lost negation cue before the word that followed it."""
-    cue = negation_cue(source, language)
-    if cue is None:
-        return
+    cue = negation_cues(source, language)[0]
     begin, end = chunk.begin + cue[0], chunk.begin + cue[1]
     i = next((n for n, word in enumerate(chunk.words) if word.begin < end and begin < word.end), None)
     if i is None:

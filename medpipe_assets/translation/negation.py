@@ -27,11 +27,15 @@ _SOURCE["fr"] = re.compile(rf"(?<!\w)(?:n['’]|(?:{_CUES['fr']})(?!\w))", re.IG
 _TARGET = re.compile(rf"(?<!\w)(?:{_ENGLISH})(?!\w)", re.IGNORECASE)
 
 
-def negation_cue(source: str, language: str) -> tuple[int, int] | None:
-    """The span of the first negation cue in a source text; None where there is none or the language is unknown."""
+def negation_cues(source: str, language: str) -> list[tuple[int, int]]:
+    """The spans of the negation cues in a source text, in order; none where the language is unknown."""
     pattern = _SOURCE.get(language)
-    match = pattern.search(source) if pattern else None
-    return match.span() if match else None
+    return [match.span() for match in pattern.finditer(source)] if pattern else []
+
+
+def denies(target: str) -> bool:
+    """Whether an English text holds a negation cue."""
+    return _TARGET.search(target) is not None
 
 
 def negation_lost(source: str, target: str, language: str) -> bool:
@@ -42,4 +46,4 @@ def negation_lost(source: str, target: str, language: str) -> bool:
         target: its English.
         language: ISO 639-1 code of the source.
     """
-    return negation_cue(source, language) is not None and _TARGET.search(target) is None
+    return bool(negation_cues(source, language)) and not denies(target)

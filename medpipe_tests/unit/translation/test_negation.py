@@ -2,7 +2,7 @@
 
 import pytest
 
-from medpipe_assets.translation.negation import negation_cue, negation_lost
+from medpipe_assets.translation.negation import denies, negation_cues, negation_lost
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,12 @@ def test_what_denies_nothing_loses_nothing(language: str, source: str) -> None:
     assert not negation_lost(source, "Has fever", language)
 
 
-def test_the_cue_is_found_where_it_stands() -> None:
-    assert negation_cue("El paciente niega fiebre", "es") == (12, 17)
-    assert negation_cue("El paciente tiene fiebre", "es") is None
+def test_each_cue_is_found_where_it_stands() -> None:
+    assert negation_cues("El paciente niega fiebre, sin tos", "es") == [(12, 17), (26, 29)]
+    assert negation_cues("El paciente tiene fiebre", "es") == []
+
+
+@pytest.mark.parametrize("text", ["is unremarkable", "there is no fever", "the test wasn't done", "negative for virus"])
+def test_english_denies_in_many_ways(text: str) -> None:
+    assert denies(text)
+    assert not denies("not only known nodes in November")
