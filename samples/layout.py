@@ -170,6 +170,7 @@ class _Setting:
         if block.kind in ("heading", "title", "signature"):
             above = {"heading": 0.5, "title": 0.8, "signature": 1.6}[block.kind]
             self.y += self.face.pitch * (block.kind == "signature" if self.face.ruled else above)
+        self.y += 4.0 if block.kind == "table" else 0.0
         top = self.y
         for runs in lines:
             baseline = self.y + pitch * 0.75

@@ -87,14 +87,19 @@ class _Draft:
     age: int
     mentions: list[Mention] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
     @property
     def words(self) -> Any:
         return phrasing()[self.language]
 
     def pick(self, key: str) -> str:
+        """One of a key's templates, another one each time while there are any."""
         choices = self.words[key]
-        return str(self.rng.choice(choices[self.sex] if isinstance(choices, dict) else choices))
+        choices = choices[self.sex] if isinstance(choices, dict) else choices
+        template = str(self.rng.choice([c for c in choices if c not in self.used] or choices))
+        self.used.add(template)
+        return template
 
     def term(self, condition: Condition, assertion: str, capital: bool = False) -> str:
         text = self.rng.choice(condition.terms[self.language])
@@ -292,7 +297,7 @@ def _discharge(draft: _Draft, people: Cast, patient: str, prescriptions: list[Pr
     draft.section("reason", draft.say("confirmed", [people.acute]))
 
     def history() -> None:
-        draft.section("history", draft.say("past", people.chronic, "past"))
+        draft.section("history", draft.say("past", people.chronic, "past"), draft.say("background"))
         draft.section("family", draft.say("family", [people.family], "family"))
 
     def illness() -> None:
@@ -301,7 +306,8 @@ def _discharge(draft: _Draft, people: Cast, patient: str, prescriptions: list[Pr
     for part in draft.rng.sample([history, illness], 2):
         part()
     draft.section("exam", draft.exam())
-    draft.section("tests", *(draft.say("ruled_out", [c], "negated") for c in people.excluded))
+    excluded = (draft.say("ruled_out", [c], "negated") for c in people.excluded)
+    draft.section("tests", draft.say("workup"), *excluded)
     draft.add("heading", draft.words["headings"]["diagnoses"])
     _numbered(draft, [people.acute, *people.chronic])
     draft.add("heading", draft.words["headings"]["medication"])
@@ -319,7 +325,7 @@ def _progress(draft: _Draft, people: Cast, patient: str, prescriptions: list[Pre
     )
     draft.section("family", draft.say("family", [people.family], "family"))
     draft.section("exam", draft.exam())
-    draft.section("tests", draft.say("ruled_out", people.excluded[1:], "negated"))
+    draft.section("tests", draft.say("workup"), draft.say("ruled_out", people.excluded[1:], "negated"))
     draft.add("heading", draft.words["headings"]["assessment"])
     _numbered(draft, [people.acute, *draft.rng.sample(people.chronic, 2)])
     continued = draft.say("continues", list=", ".join(_line(p) for p in prescriptions))
@@ -329,10 +335,12 @@ def _progress(draft: _Draft, people: Cast, patient: str, prescriptions: list[Pre
 def _emergency(draft: _Draft, people: Cast, patient: str, prescriptions: list[Prescription]) -> None:
     draft.add("title", draft.words["titles"]["emergency"])
     _identity(draft, patient, "date")
-    draft.section("history", draft.say("past", people.chronic, "past"), _taken(draft, prescriptions))
+    draft.section(
+        "history", draft.say("past", people.chronic, "past"), draft.say("background"), _taken(draft, prescriptions)
+    )
     draft.section("illness", *_story(draft, people), draft.say("never", people.excluded[:1], "negated"))
     draft.section("exam", draft.exam())
-    draft.section("tests", draft.say("ruled_out", people.excluded[1:], "negated"))
+    draft.section("tests", draft.say("workup"), draft.say("ruled_out", people.excluded[1:], "negated"))
     draft.section("assessment", draft.say("confirmed", [people.acute]))
     draft.section("plan", draft.say("course"), *_plan(draft, people))
 
@@ -354,8 +362,8 @@ def _referral(draft: _Draft, people: Cast, patient: str, prescriptions: list[Pre
     draft.add("paragraph", " ".join(_story(draft, people)) + " " + draft.say("confirmed", [people.acute]))
     family = draft.say("family", [people.family], "family")
     draft.add("paragraph", " ".join([family, *(draft.say("ruled_out", [c], "negated") for c in people.excluded)]))
-    draft.add("paragraph", draft.exam())
-    draft.add("paragraph", _taken(draft, prescriptions))
+    draft.add("paragraph", " ".join([draft.exam(), draft.say("workup")]))
+    draft.add("paragraph", " ".join([_taken(draft, prescriptions), draft.say("background")]))
     draft.add("paragraph", " ".join(_plan(draft, people)))
     draft.add("paragraph", draft.pick("closing"))
 
