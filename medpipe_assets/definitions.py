@@ -1,6 +1,5 @@
 """What Dagster loads: the document line, bound to resources that read the environment when a run starts."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +17,6 @@ from medpipe_assets.settings import Settings
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions, with some resources replaced: by a test, or by the command line."""
-    # Backfill policies and partitioned checks are in beta and in preview; we pin the version that we tested.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    warnings.simplefilter("ignore", dg.PreviewWarning)
     engines = make_engines(Settings.load())
     code_versions = {name: stage.version for name, stage in stages(engines, LakeLocation.under(".").raw_path).items()}
     return dg.Definitions(

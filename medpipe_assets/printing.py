@@ -1,5 +1,6 @@
 """Tables and stories for a person's own terminal. Nothing here computes; `report` and `running` do."""
 
+import os
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from medpipe_assets.running import RunResult
 
 SHOWN_DOCUMENTS = 40
 SHOWN_CODES = 3
+PIPE_WIDTH = 160
 TRAITS_SHOWN = {
     "NEGATION": "negated",
     "FAMILY_HISTORY": "family",
@@ -25,9 +27,15 @@ def readable(uri: str) -> str:
     return unquote(archive).rpartition("/")[2] + separator + unquote(member)
 
 
+def _console() -> Console:
+    """The terminal; wide where there is none, since a pipe has no width."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
+
+
 def print_run(result: RunResult) -> None:
     """The result of `medpipe run`."""
-    console = Console()
+    console = _console()
     if not result.inputs:
         console.print("There is no file in what you gave: nothing to do.")
         return
@@ -55,12 +63,16 @@ def print_run(result: RunResult) -> None:
 
 def _documents_table(result: RunResult) -> Table:
     table = Table(title="Documents", title_justify="left", header_style="bold")
-    for name, justify in (("id", "left"), ("document", "left"), ("language", "left"), ("pages", "right")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for name, justify in (("text by", "left"), ("entities", "right"), ("top codes", "left"), ("status", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_column("id", no_wrap=True)
+    table.add_column("document", overflow="fold", ratio=2)
+    table.add_column("language")
+    table.add_column("pages", justify="right")
+    table.add_column("text by")
+    table.add_column("entities", justify="right")
+    table.add_column("top codes", ratio=2)
+    table.add_column("status", no_wrap=True)
     for row in result.documents[:SHOWN_DOCUMENTS]:
-        codes = " ".join(f"{code} {probability:.2f}" for code, probability, _ in row["codes_ranked"][:SHOWN_CODES])
+        codes = ", ".join(f"{code} {probability:.2f}" for code, probability, _ in row["codes_ranked"][:SHOWN_CODES])
         status = row["status"] if row["reason"] is None else f"{row['status']}: {row['reason']}"
         table.add_row(
             row["document_id"][:12],
@@ -95,7 +107,7 @@ def _quarantine_table(rows: list[dict[str, Any]]) -> Table:
 
 def print_story(told: dict[str, Any]) -> None:
     """The result of `medpipe show`."""
-    console = Console()
+    console = _console()
     console.print(f"[bold]Document[/bold] {told['document_id']}, first received {told['ingest_date']}", highlight=False)
     for source in told["sources"]:
         console.print(

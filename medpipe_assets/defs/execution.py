@@ -106,6 +106,12 @@ def _outcome(day: dt.date, result: dg.ExecuteInProcessResult) -> RunOutcome:
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed and evaluation.blocking:
             outcome.failures.append(f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed")
-    for event in result.get_step_failure_events() if hasattr(result, "get_step_failure_events") else ():
-        outcome.failures.append(f"{event.step_key} failed")
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        error = event.step_failure_data.error
+        outcome.failures.append(f"{event.step_key}: {_first_line(error.message) if error else 'failed'}")
     return outcome
+
+
+def _first_line(message: str) -> str:
+    """What `private_errors` let through, less the exception's class."""
+    return message.strip().splitlines()[0].removeprefix("dagster._core.definitions.events.Failure: ")

@@ -6,6 +6,7 @@ Everything is read from the environment when a run starts, so that the code loca
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -29,7 +30,7 @@ Maker = Callable[[Settings], Any]
 def _ctranslate2(settings: Settings) -> Any:
     from medpipe_assets.translation.ctranslate2 import CTranslate2Translation
 
-    return CTranslate2Translation(settings.translation_model)
+    return CTranslate2Translation(Path(settings.translation_model))
 
 
 ENGINES: Mapping[str, Mapping[str, Maker]] = {

@@ -331,7 +331,7 @@ DOCUMENT_SUMMARY = TableContract(
     (
         DOCUMENT_ID,
         INGEST_DATE,
-        Column("media_type", pa.string(), "IANA media type"),
+        Column("media_type", pa.string(), "IANA media type; null where it is not supported", nullable=True),
         Column("languages", pa.string(), "languages of its pages, commonest first, joined by '+'", nullable=True),
         Column("pages", pa.int32(), "number of pages"),
         Column("ocr_pages", pa.int32(), "pages read by OCR"),
