@@ -197,7 +197,8 @@ def generated(seed: int, sets: int) -> Iterator[tuple[bytes, truth.File]]:
 
 def funsd(folder: Path, limit: int | None) -> Iterator[tuple[bytes, truth.Page]]:
     """Page images with truth in FUNSD's layout; empty words are left out."""
-    for path in sorted((folder / "images").glob("*.png"))[:limit]:
+    named = {path.stem for path in (folder / "annotations").glob("*.json")}
+    for path in sorted(p for p in (folder / "images").glob("*.png") if p.stem in named)[:limit]:
         data = path.read_bytes()
         width, height = Image.open(io.BytesIO(data)).size
         form = json.loads((folder / "annotations" / f"{path.stem}.json").read_text(encoding="utf-8"))["form"]
@@ -307,7 +308,7 @@ def main() -> None:
         pages = funsd(options.pages, 4 if options.quick else None)
         scores = [measure_page(reader, data, page) for data, page in pages]
         if not scores:
-            parser.error(f"no images/*.png in {options.pages}")
+            parser.error(f"no images/*.png with annotations/*.json in {options.pages}")
         report("pages", scores, _STATISTICS, config | {"truth_layout": options.truth_layout})
         return
     documents = generated(options.seed, 1 if options.quick else options.sets)

@@ -5,6 +5,7 @@ Written by hand where a library would put the clock or chance into the file. Sam
 
 import html
 import io
+import re
 import textwrap
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -28,7 +29,7 @@ def plain(note: Note, encoding: str, newline: str = "\n", width: int = 88) -> tu
             lines += [piece for (line,) in block.lines for piece in textwrap.wrap(line, width, break_on_hyphens=False)]
         if block.kind in ("letterhead", "title", "fields", "table", "paragraph", "items"):
             lines.append("")
-    text = "\n".join(lines).strip()
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     return text.replace("\n", newline).encode(encoding), text
 
 

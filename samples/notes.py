@@ -18,6 +18,10 @@ _VOWELS = "aeiouhàâéèêëîïôœAEIOUHÀÂÉÈÊ"
 """Letters before which French `de` is elided: every h in the bank is mute."""
 
 
+_EUPHONIC = {("es", "i"): " e ", ("es", "í"): " e ", ("it", "e"): " ed "}
+"""The `and` of a language before a term's first letter, where it is not the usual one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A piece of a note.
@@ -129,8 +133,8 @@ class _Draft:
 
     def _joined(self, terms: Sequence[str], key: str) -> str:
         link = self.words[key]
-        if self.language == "es" and key == "and" and terms[-1][:1].lower() in ("i", "í"):
-            link = " e "
+        if key == "and":
+            link = _EUPHONIC.get((self.language, terms[-1][0].lower()), link)
         return ", ".join(terms[:-1]) + link + terms[-1] if len(terms) > 1 else terms[0]
 
     def add(self, kind: str, *lines: str | tuple[str, ...]) -> None:
