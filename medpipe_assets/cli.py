@@ -143,10 +143,9 @@ def query(sql: str, root: str, form: str, as_of: str | None) -> None:
 
 
 def _warehouse(lake: Any, as_of: dt.datetime | None = None) -> Any:
-    from medpipe_assets.lake.views import base_tables, views
-    from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+    from medpipe_assets.warehouse.lake_tables import lake_warehouse
 
-    return DuckDBWarehouse(base_tables(lake, as_of), views=views())
+    return lake_warehouse(lake, as_of)
 
 
 def _timestamp(text: str | None) -> dt.datetime | None:

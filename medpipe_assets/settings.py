@@ -17,7 +17,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MEDPIPE_", extra="ignore")
 
-    profile: str = Field(default="local", description="which engines a stage uses unless it is named below: local or aws")
+    profile: str = Field(default="local", description="engines of stages that are not named below: local or aws")
     extraction_engine: str = Field(default="", description="engine of the extraction stage; empty: the profile's")
     translation_engine: str = Field(default="", description="engine of the translation stage; empty: the profile's")
     recognition_engine: str = Field(default="", description="engine of the recognition stage; empty: the profile's")
@@ -25,10 +25,10 @@ class Settings(BaseSettings):
     translation_model: str = Field(default="", description="folder of a CTranslate2 model, for the engine ctranslate2")
     inbox: str = Field(default="", description="folder watched for documents; empty: `inbox` in the lake")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0, description="worker processes; 0: none")
-    task_seconds: float = Field(default=900.0, gt=0, description="longest that one document may take in one stage, seconds")
+    task_seconds: float = Field(default=900.0, gt=0, description="longest for one document in one stage, seconds")
     chunk_documents: int = Field(default=500, ge=1, description="most documents between two commits")
     chunk_seconds: float = Field(default=20.0, gt=0, description="longest time between two commits, seconds")
-    max_quarantined_share: float = Field(default=0.5, ge=0, le=1, description="share of quarantined documents that alarms")
+    max_quarantined_share: float = Field(default=0.5, ge=0, le=1, description="quarantined share that warns")
 
     @classmethod
     def load(cls) -> "Settings":

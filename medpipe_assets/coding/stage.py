@@ -1,4 +1,4 @@
-"""The coding stage for one document: its texts and entities in, columns of `icd10_mappings` and `document_codes` out."""
+"""The coding stage for one document: texts and entities in, columns of `icd10_mappings`, `document_codes` out."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

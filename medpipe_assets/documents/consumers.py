@@ -160,7 +160,7 @@ def _select(lake: Lake, name: str, states: Mapping[dt.date, _State]) -> pa.Table
         rows = read_vouched(lake, wanted, days=days)
         return rows.filter(pc.is_in(rows["document_id"], documents))
 
-    return DuckDBWarehouse(table).query(sql_of(name))
+    return DuckDBWarehouse(table, temp_directory=lake.location.scratch).query(sql_of(name))
 
 
 def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa.Table) -> Findings:

@@ -111,7 +111,7 @@ def stages(engines: Engines, raw_root: Path) -> dict[str, Stage]:
     return {
         name: Stage(
             name=name,
-            version=f"{label} code {CODE_VERSIONS[name]}",
+            engine=f"{label} code {CODE_VERSIONS[name]}",
             reads=READS[name],
             process=process,
             parallel=parallel,

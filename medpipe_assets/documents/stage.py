@@ -5,6 +5,7 @@ content, and at most a chunk of work is repeated.
 """
 
 import datetime as dt
+import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Stage:
 
     Attributes:
         name: one of schemas.STAGES.
-        version: engine name, engine version, settings, code version; a change redoes the stage's work.
+        engine: engine name, engine version, settings, code version, in words.
         reads: columns wanted of each table read.
         process: makes a document's output; raises DocumentError. Picklable where `parallel`.
         parallel: whether documents go to worker processes, because parsing them may crash or takes long.
@@ -57,11 +58,16 @@ class Stage:
     """
 
     name: str
-    version: str
+    engine: str
     reads: Mapping[str, Sequence[str]]
     process: Callable[[Task], Output]
     parallel: bool
     check: Callable[[Tables], Mapping[str, Collection[str]]]
+
+    @property
+    def version(self) -> str:
+        """The stage_version: the engine's name and a hash of all that `engine` says; a change redoes the work."""
+        return f"{self.engine.partition(' ')[0]}-{hashlib.sha256(self.engine.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,8 @@ def run_stage(
         work = _work(lake, stage, day, selection)
         progress.begin(stage.name, len(work.input_versions))
         if work.input_versions:
+            with lake.leases.commit(lease):
+                _describe_version(lake, stage, run_id)
             _run_chunks(lake, stage, day, work, lease, report, run_id, pool, chunks, progress)
         if work.redo:
             with lake.leases.commit(lease):
@@ -213,6 +221,15 @@ def _run_chunks(
             commit()
     if chunk.outputs:
         commit()
+
+
+def _describe_version(lake: Lake, stage: Stage, run_id: str) -> None:
+    """Note what a stage_version stands for, the first time that it is used."""
+    known = lake.read("stage_versions", ("stage_version",), stage=stage.name)["stage_version"].to_pylist()
+    if stage.version not in known:
+        row = {"stage": stage.name, "stage_version": stage.version, "description": stage.engine, "run_id": run_id}
+        columns = {name: [value] for name, value in (row | {"processed_at": dt.datetime.now(dt.UTC)}).items()}
+        lake.write("stage_versions", columns_to_table("stage_versions", columns))
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -34,6 +34,11 @@ class LakeLocation:
         return str(getattr(self, name))
 
     @property
+    def scratch(self) -> Path:
+        """A folder for what engines put aside while they work: it may hold patient data, so it is inside the lake."""
+        return self.home / "scratch"
+
+    @property
     def raw_path(self) -> Path:
         """The raw zone's folder."""
         return Path(self.raw)
@@ -67,7 +72,7 @@ class LakeLocation:
         Raises:
             ConfigurationError: where the file system refuses.
         """
-        for folder in (self.home, *(Path(self.zone(zone)) for zone in ZONES)):
+        for folder in (self.home, self.scratch, *(Path(self.zone(zone)) for zone in ZONES)):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:

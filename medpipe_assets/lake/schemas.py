@@ -86,7 +86,7 @@ RUN = (
 COMMON = (
     DOCUMENT_ID,
     INGEST_DATE,
-    Column("stage_version", pa.string(), "engine name, engine version, settings and code version of the stage"),
+    Column("stage_version", pa.string(), "engine name and a hash; stage_versions says what it stands for"),
     Column("input_version", pa.string(), "hash of the chain of stages before this one"),
     *RUN,
 )
@@ -345,6 +345,19 @@ DOCUMENT_SUMMARY = TableContract(
     ),
 )
 
+STAGE_VERSIONS = TableContract(
+    "stage_versions",
+    "parquet",
+    "a version of a stage that was ever used",
+    (
+        Column("stage", pa.string(), "the stage"),
+        Column("stage_version", pa.string(), "as in the stage's rows"),
+        Column("description", pa.string(), "engine, versions of its libraries and data, settings, code version"),
+        *RUN,
+    ),
+    partition_by=("stage",),
+)
+
 TABLES: Mapping[str, TableContract] = {
     contract.name: contract
     for contract in (
@@ -357,6 +370,7 @@ TABLES: Mapping[str, TableContract] = {
         ENTITIES,
         ICD10_MAPPINGS,
         DOCUMENT_CODES,
+        STAGE_VERSIONS,
         QUARANTINE,
         COSTS,
         DIAGNOSES,

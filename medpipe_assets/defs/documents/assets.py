@@ -1,5 +1,6 @@
 """The assets of the document line: each reads tables, calls one function, writes tables and says what it counted."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,16 +119,14 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                     chunks=runner.chunks(),
                     progress=progress,
                 )
-            metadata |= _report_metadata(opened, report, context.partition_key, made.version)
+            metadata |= _report_metadata(opened, report, day) | {"engine": made.engine, "stage_version": made.version}
         return dg.MaterializeResult(metadata=metadata)
 
     return run
 
 
-def _report_metadata(lake: Lake, report: StageReport, day: str, version: str) -> dict[str, Any]:
-    import datetime as dt
-
-    in_force = verdicts(lake, report.stage, [dt.date.fromisoformat(day)]).values()
+def _report_metadata(lake: Lake, report: StageReport, day: dt.date) -> dict[str, Any]:
+    in_force = verdicts(lake, report.stage, [day]).values()
     return {
         "dagster/partition_row_count": sum(v.row_count for v in in_force if v.done),
         "documents_done": sum(v.done for v in in_force),
@@ -136,7 +135,6 @@ def _report_metadata(lake: Lake, report: StageReport, day: str, version: str) ->
         "seconds": round(report.seconds, 3),
         "chunks": report.chunks,
         "orphaned_documents_swept": report.swept,
-        "stage_version": version,
         **{f"rows_written_{table}": count for table, count in report.rows.items()},
     }
 

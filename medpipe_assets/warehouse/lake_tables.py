@@ -1,4 +1,4 @@
-"""The lake's tables as the warehouse sees them: rows in force only, now or at a past time.
+"""The lake's tables as a person's SQL sees them: rows in force only, now or at a past time.
 
 A stage's table keeps rows that are superseded until the next sweep; whoever asks SQL sees those that the ledger
 vouches for. `stage_status_in_force` is the ledger reduced to the verdicts in force.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.schemas import TABLES
+from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.engine import ParquetFiles
 
 IN_FORCE = """
@@ -45,3 +46,10 @@ def base_tables(lake: Lake, as_of: dt.datetime | None = None) -> Callable[[str],
         return ParquetFiles(lake.files(name, as_of) if lake.exists(name) else [], contract.schema)
 
     return table
+
+
+def lake_warehouse(lake: Lake, as_of: dt.datetime | None = None) -> DuckDBWarehouse:
+    """SQL over a lake, now or at a past time."""
+    return DuckDBWarehouse(
+        base_tables(lake, as_of), views=views(), names=lambda: list(TABLES), temp_directory=lake.location.scratch
+    )
