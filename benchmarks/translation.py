@@ -5,11 +5,11 @@ sentences of data/negated_sentences.tsv, each of which denies something:
 
 - `translation_unknown_words_*`: share of words (numbers aside) that the engine passed through untranslated.
 - `translation_negations_kept_*`: share of negation cues in the source near whose English words something is denied:
-  the cue's own, the next aligned word's, and one word on either side.
+  the cue's own, those of the next two aligned words, and one word on either side.
 - `translation_sentences_per_second_*`: after a first sentence has started the engine; engines take turns, median.
 
 With `--corpus`, the same over the Spanish (or `--language`) text files below a folder, names ending in `_corpus`. Where
-BRAT annotations stand beside the texts (`NegSynMarker`, `NegLexMarker`), their cues count instead of the cue list's.
+BRAT annotations stand beside the texts, their `NegSynMarker` cues count instead of the cue list's.
 
 A cue that is kept is no proof that the sentence is right: the figure finds losses, it does not measure quality.
 """
@@ -34,7 +34,7 @@ SENTENCES = Path(__file__).parent / "data" / "negated_sentences.tsv"
 ROUNDS = 3
 QUICK_SENTENCES = 300
 
-_GOLD = re.compile(r"^T\d+\tNeg(?:Syn|Lex)Marker (\d+) (\d+)\t", re.MULTILINE)
+_GOLD = re.compile(r"^T\d+\tNegSynMarker (\d+) (\d+)\t", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ def kept(source: str, translation: Translation, cue: tuple[int, int]) -> bool:
     target = translation.target_text
     if translation.alignment is None:
         return denies(target)
-    after = next((a for a in translation.alignment if a.source_begin >= cue[1]), None)
-    reach = cue if after is None else (cue[0], after.source_end)
+    after = [a.source_end for a in translation.alignment if a.source_begin >= cue[1]][:2]
+    reach = (cue[0], max([cue[1], *after]))
     for begin, end in project([reach], translation.alignment) or [(0, len(target))]:
         before, behind = target[:begin].split()[-1:], target[end:].split()[:1]
         if denies(" ".join([*before, target[begin:end], *behind])):

@@ -7,10 +7,12 @@ is good for is finding one's way in a document; its quality is always 'gist'. Th
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.translation import inflection
@@ -38,16 +40,23 @@ class Entry:
     kind: str
 
 
+_NAME_FOLLOWS = re.compile(r"(?<!\w)(?:Dra?|Sra?|Srta|D|Dña|Prof|Mme|Mlle|M|Dott|Sig)\.?\s+(?:[A-Z]\.\s*)?$")
+_NE_PLUS = Entry("no longer", "r")
+_NE_REACH = 4
+"""How many words may stand between the two parts of a French negation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """All forms of a language (lower case, single blanks); token counts of terms by first token, longest first."""
 
     entries: dict[str, Entry]
     term_lengths: dict[str, tuple[int, ...]]
+    unaccented: dict[str, Entry]
 
     def word(self, word: str, language: str) -> Entry | None:
         """The entry of a single lower-case word, learned words by their ending included."""
-        entry = self.entries.get(word)
+        entry = self.entries.get(word) or self.unaccented.get(without_accents(word))
         if entry is None and (found := cognate(word, language)) is not None:
             entry = Entry(*found)
         return entry
@@ -86,7 +95,16 @@ def lexicon(language: str) -> Lexicon:
         words = [form[b:e] for b, e in tokens(form)]
         if 1 < len(words) <= _LONGEST_TERM:
             lengths.setdefault(words[0], set()).add(len(words))
-    return Lexicon(entries, {first: tuple(sorted(counts, reverse=True)) for first, counts in lengths.items()})
+    by_first = {first: tuple(sorted(counts, reverse=True)) for first, counts in lengths.items()}
+    unaccented = {plain: entry for form, entry in entries.items() if (plain := without_accents(form)) != form}
+    return Lexicon(entries, by_first, unaccented)
+
+
+def without_accents(word: str) -> str:
+    """The word as people in a hurry, and capitals, write it."""
+    if word.isascii():
+        return word
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
 @cache
@@ -142,6 +160,9 @@ def _gloss(text: str, language: str) -> Translation:
     previous = ""
     # after a reordering the source is no longer walked in order: gaps belong to the place, not to the word
     spans = sorted((piece.begin, piece.end) for piece in found)
+    for piece, after in pairwise(found):
+        if not piece.target and text[piece.begin].isupper():
+            after.target = after.target[:1].upper() + after.target[1:]
     for piece, (begin, end) in zip(found, spans, strict=True):
         gap = text[position:begin]
         if not gap and previous.endswith(("'", "’")):
@@ -177,9 +198,13 @@ def pieces(text: str, language: str) -> list[Piece]:
         count, entry = _longest(text, spans, lowered, i, words)
         if entry is None:
             entry = words.word(lowered[i], language)
+        if language == "fr" and lowered[i] == "plus" and {"ne", "n'"} & set(lowered[max(0, i - _NE_REACH) : i]):
+            entry = _NE_PLUS
         begin, end = spans[i][0], spans[i + count - 1][1]
         source = text[begin:end]
-        if entry is None:
+        if source[0].isupper() and _NAME_FOLLOWS.search(text, max(0, begin - 12), begin):
+            found.append(Piece(begin, end, source, "x", True))
+        elif entry is None:
             found.append(Piece(begin, end, source, "x", len(source) == 1 or not source.isalpha()))
         else:
             found.append(Piece(begin, end, _cased(source, entry, language, text[:begin], shouted), entry.kind, True))
@@ -205,11 +230,16 @@ def _cased(source: str, entry: Entry, language: str, before: str, shouted: bool)
     target = entry.target
     if not target or not source[0].isupper():
         return target
-    if source.isupper() and sum(map(str.isalpha, source)) > 1:
+    if source.isupper() and (len(source.strip("'’")) > 1 or not _starts_sentence(before)):
         return target.upper() if shouted else target
-    if language == "de" and entry.kind in "nu" and (before := before.rstrip(" \t")):
-        return target if not _ENDS_SENTENCE.match(before[-1]) else target[0].upper() + target[1:]
+    if language == "de" and entry.kind in "nu" and not _starts_sentence(before):
+        return target
     return target[0].upper() + target[1:]
+
+
+def _starts_sentence(before: str) -> bool:
+    before = before.rstrip(" \t")
+    return not before or _ENDS_SENTENCE.match(before[-1]) is not None
 
 
 def _adjectives_first(text: str, pieces: list[Piece]) -> None:

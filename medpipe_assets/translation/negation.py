@@ -20,7 +20,8 @@ _CUES: dict[str, str] = {
 _ENGLISH = (
     r"no|not(?! only\b)|cannot|\w+n['’]t|without|never|none|nobody|nothing|nor|neither|absen\w+|"
     r"den(?:y|ies|ied|ying|ial)|"
-    r"exclu\w+|rul\w+ out|discard\w*|negativ\w*|free of|lack\w*|unremarkable|non"
+    r"exclu\w+|rul\w+ out|discard\w*|negativ\w*|free of|lack\w*|"
+    r"unremarkable|unchanged|uneventful|painless|afebrile|asymptomatic|non"
 )
 _SOURCE = {language: re.compile(rf"(?<!\w)(?:{cues})(?!\w)", re.IGNORECASE) for language, cues in _CUES.items()}
 _SOURCE["fr"] = re.compile(rf"(?<!\w)(?:n['’]|(?:{_CUES['fr']})(?!\w))", re.IGNORECASE)
