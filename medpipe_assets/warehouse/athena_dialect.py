@@ -92,6 +92,7 @@ def translate(query: exp.Expr, schemas: Mapping[str, Mapping[str, str]] | None =
     _name_columns(query)
     types.annotate(query, known)
     rewrite(query)
+    _hide_path(query)
     try:
         return query.sql("duckdb", unsupported_level=ErrorLevel.RAISE, identify=True)
     except UnsupportedError as error:
@@ -154,3 +155,25 @@ def _name_columns(query: exp.Expr) -> None:
             if not isinstance(item, exp.Alias | exp.Column | exp.Star):
                 name = item.expression.name if isinstance(item, exp.Dot) else f"_col{i}"
                 item.replace(exp.alias_(item.copy(), name, quoted=True))
+
+
+PATH = "$path"
+"""Athena's hidden column of every table: the file that a row comes from."""
+
+
+def names_path(query: exp.Expr) -> bool:
+    """Whether a query names the hidden column; only then do tables have it."""
+    return any(column.name.lower() == PATH for column in query.find_all(exp.Column))
+
+
+def _hide_path(query: exp.Expr) -> None:
+    """A star does not mean the hidden column."""
+    if not names_path(query):
+        return
+    for select in query.find_all(exp.Select):
+        sources = [select.args.get("from_"), *(select.args.get("joins") or [])]
+        if any(isinstance(source.this, exp.Table) for source in sources if source):
+            for item in select.expressions:
+                star = item.this if isinstance(item, exp.Column) else item
+                if isinstance(star, exp.Star):
+                    star.set("except_", [exp.to_identifier(PATH, quoted=True)])

@@ -161,7 +161,7 @@ def _map_agg(arguments: Arguments) -> exp.Expr:
     pairs = exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.to_identifier(name), expression=value)
-            for name, value in zip("kv", arguments, strict=True)
+            for name, value in zip(("_key", "_value"), arguments, strict=True)
         ]
     )
     return call("t_map_of", call("list", pairs))

@@ -8,6 +8,8 @@ What Athena refuses at run time fails here with a marker (see FAILURES) that can
 cannot do as Athena would fails with error(), which DuckDB refuses inside TRY: it never turns into a null.
 """
 
+import re
+
 FAILURES = {
     "INVALID_CAST_ARGUMENT": "INVALID_CAST_ARGUMENT: a text does not have the form of the type it is cast to; "
     "use try_cast, or filter such rows out",
@@ -115,8 +117,8 @@ PLAIN = [
     "t_slice(a, s, n) AS CASE WHEN s > 0 THEN list_slice(a, s, s + n - 1) WHEN s < 0 AND -s <= len(a) THEN "
     "list_slice(a, len(a) + s + 1, len(a) + s + n) WHEN s < 0 THEN list_slice(a, 1, 0) "
     f"ELSE a[{_fail('INVALID_FUNCTION_ARGUMENT', 's', 'INTEGER')}:] END",
-    "t_map_of(p) AS map_from_entries(list_filter(p, lambda e, i: e.k IS NOT NULL AND "
-    "list_position(list_transform(p, lambda x: x.k), e.k) = i))",
+    "t_map_of(p) AS map_from_entries(list_filter(p, lambda e, i: e._key IS NOT NULL AND "
+    "list_position(list_transform(p, lambda x: x._key), e._key) = i))",
     "t_substr(s, b) AS CASE WHEN b = 0 OR -b > length(s) THEN s[1:0] ELSE substr(s, b) END",
     "t_substr_of(s, b, n) AS CASE WHEN b = 0 OR -b > length(s) OR n <= 0 THEN s[1:0] ELSE substr(s, b, n) END",
     "t_split_part(s, d, i) AS CASE WHEN i > 0 THEN string_split(s, d)[i] "
@@ -145,9 +147,10 @@ PLAIN = [
 ]
 
 
-def create_macros() -> str:
-    """SQL that makes all macros in a connection."""
-    return "\n".join(f"CREATE MACRO {body};" for body in PLAIN + TYPED)
+def create_macros(sql: str) -> str:
+    """SQL that makes the macros that a translated query names."""
+    named = set(re.findall(r"\bt_\w+", sql.lower()))
+    return "\n".join(f"CREATE MACRO {body};" for body in PLAIN + TYPED if body.partition("(")[0] in named)
 
 
 TYPED_NAMES = frozenset(body.partition("(")[0] for body in TYPED)

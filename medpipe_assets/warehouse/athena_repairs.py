@@ -279,7 +279,7 @@ _PLAIN_CASTS = {T.DOUBLE, T.FLOAT, T.DECIMAL, T.ARRAY, T.LIST, T.MAP, T.STRUCT}
 
 def _cast(node: exp.Cast) -> exp.Expr:
     to = node.to.this
-    written = _WRITTEN.get(to)
+    written = None if isinstance(node, exp.TryCast) else _WRITTEN.get(to)
     if written and isinstance(node.this, exp.Literal) and written.fullmatch(node.this.name):
         return exp.Cast(this=node.this, to=exp.DataType(this=to))
     if to in _CASTS:

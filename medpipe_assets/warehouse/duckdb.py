@@ -96,10 +96,11 @@ class DuckDBWarehouse:
         data: Mapping[str, TableData],
         views: Mapping[str, str],
     ) -> pa.Table:
-        hidden = any(column.name.lower() == "$path" for column in parsed.find_all(exp.Column))
+        hidden = athena_dialect.names_path(parsed)
         _safely(lambda: self._prepare(connection, data, views, hidden))
         schemas = _safely(lambda: {name: _schema(connection, name) for name in athena_dialect.tables_in(parsed)})
         translated = athena_dialect.translate(parsed, schemas)
+        _safely(lambda: connection.execute(create_macros(translated)))
         return _safely(lambda: connection.sql(_athena_types(connection, translated)).to_arrow_table())
 
     def _prepare(
@@ -113,7 +114,6 @@ class DuckDBWarehouse:
         settings = dict(_SETTINGS) | ({"threads": self.threads} if self.threads else {})
         for name, value in settings.items():
             connection.execute(f"SET {name} = {exp.convert(value).sql('duckdb')}")
-        connection.execute(create_macros())
         paths = [str(p) for table in data.values() if isinstance(table, ParquetFiles) for p in table.paths]
         connection.execute(f"SET allowed_paths = {exp.convert(paths).sql('duckdb')}")
         connection.execute("SET enable_external_access = false")
@@ -191,6 +191,7 @@ def _register(connection: duckdb.DuckDBPyConnection, name: str, table: TableData
     if not isinstance(table, ParquetFiles):
         connection.register(name, table)
         return
+    connection.register(f"{name} (schema)", table.schema.empty_table())
     shown = [_quoted(column) for column in table.schema.names] + (['"$path"'] if with_path else [])
     rows = f"SELECT *{_NO_PATH if with_path else ''} FROM {_quoted(f'{name} (schema)')}"
     if table.paths:
@@ -241,6 +242,7 @@ _WORDS: dict[type[duckdb.Error], str] = {
     duckdb.OutOfRangeException: "NUMERIC_VALUE_OUT_OF_RANGE: a number does not fit its type; cast to a wider one",
     duckdb.OutOfMemoryException: "the query needs more memory than it may use; select fewer rows or columns",
     duckdb.IOException: "a file of a table cannot be read; run medpipe's maintenance, or look at the disk",
+    duckdb.PermissionException: "a file of a table cannot be read: it is gone, or belongs to no table named",
     duckdb.InvalidInputException: "a function was given a value that it refuses; use try() around it",
 }
 
@@ -257,6 +259,8 @@ def explain(error: duckdb.Error) -> str:
         return "what stands in try() or try_cast() is not supported here in it; take it out of try(), or cast its parts"
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return "the query does not fit the tables: " + _TRANSLATED_PLACE.sub("", text).split("\n")[0]
+    if "out of range" in text and "field value" not in text:
+        return _WORDS[duckdb.OutOfRangeException]
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words

@@ -30,7 +30,7 @@ FORMS = ("table", "json", "csv", "ndjson")
 def render(table: pa.Table, form: str, width: int | None = None) -> str:
     """A result as text in one of FORMS, ending in a newline.
 
-    `width` is the terminal's, in characters; None asks the terminal. CSV follows RFC 4180 and writes values as they are:
+    `width` is the terminal's, in characters; None asks it. CSV follows RFC 4180 and writes values as they are:
     text that a spreadsheet would take for a formula is not altered, for others read these files too.
     """
     writers = {"table": lambda t: _terminal(t, width), "json": _json, "csv": _csv, "ndjson": _ndjson}
