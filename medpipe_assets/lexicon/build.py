@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from medpipe_assets.lexicon import tabular, terms
-from medpipe_assets.lexicon.concepts import concepts, skeletons
+from medpipe_assets.lexicon.concepts import concept, skeletons
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
 CODE_VERSION: Final = "2"
@@ -28,8 +28,6 @@ CODE_VERSION: Final = "2"
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
 _LONGEST: Final = 8
 """Words that count in a term. Longer wordings of the tabular list never stand in a note as such."""
-_SHORT: Final = 6
-"""Letters of the longest abbreviation."""
 _CODES: Final = 5
 """Codes kept a term."""
 
@@ -161,8 +159,9 @@ def _compiled_language(code: str) -> dict[str, Any]:
         known += terms.of_tabular(_rows())
     else:
         cognates = language("en")["cognates"]
-    refused = {_bag(text, code, cognates)[0] for text in terms.not_conditions(code)}
-    found = _ranked((term for term in known if not _is_short(term.text)), code, cognates, default)
+    read = cache(lambda word: concept(word, code, cognates))
+    refused = {_bag(text, read)[0] for text in terms.not_conditions(code)}
+    found = _ranked(known, read, default)
     kept = {bag: ranked for bag, ranked in found.items() if bag not in refused}
     return {
         "number": [sum(map(number, bag)) % 2**64 for bag in kept],
@@ -171,43 +170,40 @@ def _compiled_language(code: str) -> dict[str, Any]:
         "kind": [kind for _, _, kind in kept.values()],
         "longest": max(map(len, kept), default=1),
         "cognates": skeletons(_by_frequency(kept)) if code == "en" else {},
-        "abbreviations": {term.text: [default[term.code], True] for term in known if _is_short(term.text)}
-        | {a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code},
+        "abbreviations": {
+            a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code
+        },
     }
 
 
-def _is_short(wording: str) -> bool:
-    """Whether a wording of the tabular list is an abbreviation ('ARDS'): it counts in upper case only."""
-    return wording.isupper() and wording.isalnum() and len(wording) <= _SHORT
-
-
-def _bag(text: str, language: str, cognates: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+def _bag(text: str, read: Callable[[str], str]) -> tuple[tuple[str, ...], str]:
     """A wording's concepts, sorted, and in order joined by spaces."""
-    found = concepts((text[begin:end] for begin, end in spans(text)), language, cognates)
+    found = [name for begin, end in spans(text) if (name := read(text[begin:end]))]
     return tuple(sorted(found)), " ".join(found)
 
 
 def _by_frequency(bags: Iterable[tuple[str, ...]]) -> list[str]:
-    return [concept for concept, _ in Counter(concept for bag in bags for concept in bag).most_common()]
+    return [name for name, _ in Counter(name for bag in bags for name in bag).most_common()]
 
 
 def _ranked(
-    known: Iterable[terms.Term], language: str, cognates: Mapping[str, str], default: Mapping[str, str]
+    known: Iterable[terms.Term], read: Callable[[str], str], default: Mapping[str, str]
 ) -> dict[tuple[str, ...], tuple[str, list[str], int]]:
     """Bag -> (its best wording, codes best first, index of its best kind). Our own list overrules the tabular list."""
     votes: dict[tuple[str, ...], dict[str, tuple[int, int, str]]] = defaultdict(dict)
     for order, term in enumerate(known):
-        bag, wording = _bag(term.text, language, cognates)
+        bag, wording = _bag(term.text, read)
         if not 0 < len(bag) <= _LONGEST or len(term.text) < 3 or wording.isdigit():
             continue
         code = default.get(term.code, term.code)
-        place = (terms.KINDS.index(term.kind), order, wording)
+        kind = "vague" if code in terms.VAGUE else term.kind
+        place = (terms.KINDS.index(kind), order, wording)
         votes[bag][code] = min(place, votes[bag].get(code, place))
     ranked = {}
     for bag, codes in votes.items():
         best = sorted(codes, key=lambda c: codes[c])[:_CODES]
-        kind, _, wording = codes[best[0]]
-        ranked[bag] = (wording, best, kind)
+        best_kind, _, wording = codes[best[0]]
+        ranked[bag] = (wording, best, best_kind)
     return ranked
 
 

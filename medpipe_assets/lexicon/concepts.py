@@ -91,7 +91,7 @@ def skeletons(concepts: Iterable[str]) -> dict[str, str]:
 
 @cache
 def table() -> Mapping[str, Mapping[str, str]]:
-    """By language, the normal words of our table with their concepts: the normal form of the row's first English word."""
+    """By language, the normal words of our table with their concepts: the normal form of a row's first English word."""
     found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for row in terms.table("words.tsv"):
         concept = normal(row["en"].split("|")[0], "en")
@@ -102,7 +102,7 @@ def table() -> Mapping[str, Mapping[str, str]]:
 
 
 def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
-    """The concept of a word as written; '' for a stop word or where nothing comparable is left.
+    """The concept of a word as written; '' for a stop word (but not the A of 'hepatitis A') or where nothing is left.
 
     A word that has no English concept is one of its own, marked with its language, so that it never meets an English
     word by chance ('pie', 'red').
@@ -111,7 +111,7 @@ def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
         cognates: concepts by skeleton.
     """
     plain = folded(word)
-    if not plain or plain in STOP_WORDS[language]:
+    if not plain or (plain in STOP_WORDS[language] and not (len(word) == 1 and word.isupper())):
         return ""
     form = normal(word, language)
     known = table()[language].get(form)
@@ -123,8 +123,3 @@ def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
         plain = folded(word.lower().replace("ä", "ae").replace("ö", "oe"))
     cognate = cognates.get(skeleton(plain))
     return table()["en"].get(cognate, cognate) if cognate else f"{language}:{form}"
-
-
-def concepts(words: Iterable[str], language: str, cognates: Mapping[str, str]) -> list[str]:
-    """The concepts of words as written, in order, stop words left out."""
-    return [found for word in words if (found := concept(word, language, cognates))]

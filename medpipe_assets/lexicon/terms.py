@@ -17,10 +17,14 @@ from medpipe_assets.lexicon.words import LANGUAGES
 
 FILES: Final = Path(__file__).parent / "terms"
 
-KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "include", "bag")
+KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "include", "vague", "bag")
 """Where a term's code comes from, most trusted first; the coder's calibration has a row for each:
 our own list, our abbreviations, a title, a title after 'unspecified' was taken out, an inclusion term, an 'includes'
-note, and a title or inclusion term found by its words alone."""
+note, a term of a code that names neither site nor cause (VAGUE), and one found by its words alone, in another order."""
+
+VAGUE: Final = frozenset("B99.9 C80.1 D36.9 D49.9 F99 G89 K46.9 R69 T14.8 T14.90 T78.40".split())
+"""Codes for 'cancer', 'tumor', 'fracture', 'wound', 'infection' and the like where the record says no more. A text that
+names them has nearly always said more elsewhere, so the mention is worth having and its code hardly ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ def not_conditions(language: str) -> frozenset[str]:
 _BRACKETS = re.compile(r"\s*\[[^\]]*\]")
 _PARENTHESES = re.compile(r"\s*\([^)]*\)")
 _NOT_SAID = re.compile(
-    r",? (?:NOS|NEC|not elsewhere classified|not otherwise specified|without (?:mention of )?complications?|uncomplicated|unspecified as to [a-z ,]+)(?=,|$)",
+    r",? (?:NOS|NEC|not elsewhere classified|not otherwise specified|without (?:mention of )?complications?"
+    r"|uncomplicated|unspecified as to [a-z ,]+)(?=,|$)",
     re.IGNORECASE,
 )
 _UNSPECIFIED = re.compile(
@@ -83,27 +88,32 @@ _UNSPECIFIED = re.compile(
     re.IGNORECASE,
 )
 _NO_NAME = re.compile(
-    r"^(?:other|certain|encounter for|contact with|exposure to|problems? related)\b|\bclassified elsewhere$|:$", re.IGNORECASE
+    r"^(?:other|certain|encounter for|contact with|exposure to|problems? related)\b|\bclassified elsewhere$|:$",
+    re.IGNORECASE,
 )
 _ALIAS = re.compile(r"(?:(?!of|in|with|to)[^\W\d_]+[ -]){1,4}\[([^\]]+ [^\]]+)\]$", re.IGNORECASE)
-"""Another name in brackets behind a short title; behind a long one it names only a part ('Sepsis due to ... [E. coli]')."""
+"""Another name in brackets behind a short title; behind a long one it names only a part ('Sepsis due to X [Y]')."""
 _CANCER = re.compile(r"^malignant neoplasm of (?:the )?", re.IGNORECASE)
 _SECONDARY = re.compile(r"^secondary malignant neoplasm of (?:the )?", re.IGNORECASE)
 _EITHER = re.compile(r"^(.* )?(?:of|in) ([a-z]+) (?:and|or) ([a-z]+)$", re.IGNORECASE)
-_RARELY_A_DIAGNOSIS: Final = frozenset("VWXY")
-"""Chapters of external causes: their titles read like police reports and never stand in a note word for word."""
+_UNNAMED: Final = re.compile("[VWXY]|T3[6-9]|T[45]|T6[0-5]")
+"""Codes whose wording names no condition: external causes read like police reports, poisonings like a list of drugs."""
+_PLACES: Final = "S"
 
 
 def of_tabular(rows: Iterable[Row]) -> Iterator[Term]:
     """English terms of the tabular list: titles, inclusion terms and 'includes' notes with their usual variants."""
     for row in rows:
-        if row.code[0] in _RARELY_A_DIAGNOSIS or "classified elsewhere" in row.title:
+        if _UNNAMED.match(row.code) or "classified elsewhere" in row.title:
             continue  # a manifestation's code never stands alone, so its names belong to other codes
-        for kind, texts in (("title", (row.title,)), ("inclusion", row.inclusions), ("include", row.includes)):
+        title = "unspecified" if "unspecified" in row.title.lower() else "title"
+        for kind, texts in ((title, (row.title,)), ("inclusion", row.inclusions), ("include", row.includes)):
             for text in texts:
+                if row.code[0] in _PLACES and kind.startswith("inclu") and " " not in text:
+                    continue  # 'Axis', 'Astragalus': where the injury is, not what
                 for variant in variants(text):
-                    unsaid = "unspecified" in text.lower() and kind == "title"
-                    yield Term(variant, row.code, "unspecified" if unsaid else kind)
+                    if not variant.isupper():  # abbreviations are ours to choose: HR, PCP and FFA mean other things
+                        yield Term(variant, row.code, kind)
 
 
 def variants(text: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ LANGUAGES: Final = ("en", "es", "fr", "pt", "it", "de")
 """Languages with terms of their own, ISO 639-1."""
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u00ad\u200b-\u200d]*(?:['’]s(?![\p{L}\p{N}]))?")
-"""A run of letters, digits, combining marks and typesetting hints; a possessive ending belongs to its word (Crohn's = Crohn)."""
+"""A run of letters, digits, combining marks and typesetting hints, with a possessive ending (Crohn's = Crohn)."""
 
 _BREAK = re.compile(r"[.;:!?()|•\x00]|\n[ \t]*\n")
 """What no term reaches across. Commas and single line breaks may stand inside one ('Pneumonia, unspecified')."""

@@ -18,6 +18,7 @@ SCORES: Final = {
     "unspecified": 0.85,
     "inclusion": 0.8,
     "include": 0.7,
+    "vague": 0.7,
     "bag": 0.6,
 }
 """How sure we are that a term of each kind names a condition; ordinal, not calibrated."""
@@ -29,8 +30,8 @@ _NATURES: Final = (
     (re.compile(r"R|M54|M25\.5|M79\.[16]|N64\.4|H57\.1|H92\.0|G89"), "SYMPTOM"),
     (re.compile(r"[A-QSTU]"), "DIAGNOSIS"),
 )
-"""Codes by what they name, first match counts. R70 to R97 are abnormal findings, R00 to R69 symptoms and signs, of which
-those are signs that an examiner finds (heartbeat, murmurs, enlarged organs, swelling); pains outside chapter R are
+"""Codes by what they name, first match counts. R70 to R97 are abnormal findings, R00 to R69 symptoms and signs, where
+the heartbeat, murmurs, enlarged organs and swelling are signs, found by an examiner; pains outside chapter R are
 symptoms too. Factors of chapter Z and external causes are none of the three."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from medpipe_assets.lexicon import build, words
-from medpipe_assets.recognition import assertion, conditions, medications
+from medpipe_assets.recognition import anatomy, assertion, conditions, medications, tests_and_procedures
 from medpipe_assets.recognition.engine import Mention
 
 CODE_VERSION: Final = "2"
@@ -18,6 +18,8 @@ CODE_VERSION: Final = "2"
 _FINDERS: Final[tuple[Callable[[str, str], list[Mention]], ...]] = (
     conditions.find,
     medications.find,
+    tests_and_procedures.find,
+    anatomy.find,
 )
 """Each takes a text and its language; the first wins where two finds of equal length overlap."""
 
