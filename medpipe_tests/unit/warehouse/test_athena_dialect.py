@@ -220,7 +220,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(2, 7 / 6, Decimal("233.3"), dt.date(2026, 2, 27))],
     ),
     "an aggregate of a named query keeps its scale": (
-        "WITH c AS (SELECT id, sum(n) AS k FROM notes GROUP BY id) SELECT id, 100.0 * k / (SELECT sum(k) FROM c) FROM c ORDER BY 1",
+        "WITH c AS (SELECT id, sum(n) AS k FROM notes GROUP BY id) "
+        "SELECT id, 100.0 * k / (SELECT sum(k) FROM c) FROM c ORDER BY 1",
         [("a", Decimal("14.3")), ("b", Decimal("28.6")), ("c", Decimal("57.1"))],
     ),
     "a quotient can be grouped, filtered and ordered by": (
@@ -271,7 +272,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [("E11.9", 1), ("E11.9", 2)],
     ),
     "fields and elements of a column": (
-        "SELECT codes[1].code, element_at(codes, 9).code, element_at(tags, 'none'), tags['k'] FROM notes WHERE id = 'a'",
+        "SELECT codes[1].code, element_at(codes, 9).code, element_at(tags, 'none'), tags['k'] "
+        "FROM notes WHERE id = 'a'",
         [("E11.9", None, None, 1)],
     ),
     "JSON keys know upper and lower case": (
@@ -290,7 +292,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     ),
     "aggregates": (
         "SELECT count(small), count_if(n > 1), approx_distinct(id), max_by(id, n), min_by(score, n), "
-        "array_agg(small ORDER BY id), bool_or(n > 3), count(*) FILTER (WHERE n > 1), listagg(id, ',') WITHIN GROUP (ORDER BY id DESC) "
+        "array_agg(small ORDER BY id), bool_or(n > 3), count(*) FILTER (WHERE n > 1), "
+        "listagg(id, ',') WITHIN GROUP (ORDER BY id DESC) "
         "FROM notes",
         [(2, 2, 3, "c", 1.5, [3, None, 5], True, 2, "c,b,a")],
     ),
@@ -303,7 +306,8 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         [(0, None, None, None)],
     ),
     "map_agg keeps one value a key and no null key": (
-        "SELECT map_agg(k, 1), map_agg(id, n) FILTER (WHERE n < 2) FROM (SELECT id, n, nullif(id, 'c') AS k FROM notes) AS x",
+        "SELECT map_agg(k, 1), map_agg(id, n) FILTER (WHERE n < 2) "
+        "FROM (SELECT id, n, nullif(id, 'c') AS k FROM notes) AS x",
         [([("a", 1), ("b", 1)], [("a", 1)])],
     ),
     "grouping sets": (
