@@ -43,12 +43,16 @@ class Lease:
 
 
 def _process_start(pid: int) -> str:
-    """When a process started, in the kernel's clock ticks, so that a reused pid is not taken for the old process."""
+    """When a process started, in the kernel's clock ticks, so that a reused pid is not taken for the old process.
+
+    Empty for a process that is dead, even where nobody has reaped it yet (in a container perhaps nobody ever does).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]
 
 
 def _holder() -> str:
