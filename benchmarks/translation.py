@@ -5,7 +5,7 @@ sentences of data/negated_sentences.tsv, each of which denies something:
 
 - `translation_unknown_words_*`: share of words (numbers aside) that the engine passed through untranslated.
 - `translation_negations_kept_*`: share of negation cues in the source near whose English words something is denied:
-  the cue's own, those of the next two aligned words, and one word on either side.
+  the cue's own, those of the next two aligned words, three words before and one behind.
 - `translation_sentences_per_second_*`: after a first sentence has started the engine; engines take turns, median.
 
 With `--corpus`, the same over the Spanish (or `--language`) text files below a folder, names ending in `_corpus`. Where
@@ -140,7 +140,7 @@ def kept(source: str, translation: Translation, cue: tuple[int, int]) -> bool:
     after = [a.source_end for a in translation.alignment if a.source_begin >= cue[1]][:2]
     reach = (cue[0], max([cue[1], *after]))
     for begin, end in project([reach], translation.alignment) or [(0, len(target))]:
-        before, behind = target[:begin].split()[-1:], target[end:].split()[:1]
+        before, behind = target[:begin].split()[-3:], target[end:].split()[:1]
         if denies(" ".join([*before, target[begin:end], *behind])):
             return True
     return False

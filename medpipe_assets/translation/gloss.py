@@ -18,6 +18,7 @@ from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.translation import inflection
 from medpipe_assets.translation.cognates import cognate
 from medpipe_assets.translation.engine import Alignment, Translation
+from medpipe_assets.translation.negation import negation_cues
 
 LANGUAGES = ("de", "es", "fr", "it", "pt")
 
@@ -41,9 +42,23 @@ class Entry:
 
 
 _NAME_FOLLOWS = re.compile(r"(?<!\w)(?:Dra?|Sra?|Srta|D|Dña|Prof|Mme|Mlle|M|Dott|Sig)\.?\s+(?:[A-Z]\.\s*)?$")
-_NE_PLUS = Entry("no longer", "r")
+_PARTICIPLE = {
+    language: re.compile(endings)
+    for language, endings in {
+        "de": r"te?[nrs]?$", "es": r"[ai]d[oa]s?$", "fr": r"ée?s?$", "it": r"[aiu]t[oaie]$", "pt": r"[ai]d[oa]s?$",
+    }.items()
+}  # fmt: skip
+"""Forms of a verb that stand behind a noun like an adjective."""
+
 _NE_REACH = 4
 """How many words may stand between the two parts of a French negation."""
+
+
+_NO_DETERMINER = re.compile(r"ning[úu]n[oa]?s?|nenhum\w*|nessun\w*")
+"""'No' that stands beside another 'no' in Romance languages; in English it is 'any' then."""
+
+_ANY = Entry("any", "r")
+_NE_PLUS = Entry("no longer", "r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,8 @@ def lexicon(language: str) -> Lexicon:
         first, *others = inflection.forms(source, target, kind, extra, language)
         entries.setdefault(first[0], Entry(first[1], kind))
         for form, english in others:
-            derived.setdefault(form, Entry(english, "a" if kind == "v" and english.endswith("ed") else kind))
+            adjectival = kind == "v" and _PARTICIPLE[language].search(form) and " " not in form + english
+            derived.setdefault(form, Entry(english, "a" if adjectival and english.endswith("ed") else kind))
     entries = derived | entries
     lengths: dict[str, set[int]] = {}
     for form in entries:
@@ -202,6 +218,8 @@ def pieces(text: str, language: str) -> list[Piece]:
             entry = _NE_PLUS
         begin, end = spans[i][0], spans[i + count - 1][1]
         source = text[begin:end]
+        if entry is not None and _NO_DETERMINER.fullmatch(lowered[i]) and negation_cues(text[:begin], language):
+            entry = _ANY
         if source[0].isupper() and _NAME_FOLLOWS.search(text, max(0, begin - 12), begin):
             found.append(Piece(begin, end, source, "x", True))
         elif entry is None:

@@ -155,7 +155,7 @@ def _verbs(verb: str, target: str, stem_now: str, language: str) -> Iterator[For
     if endings is None:
         return
     stem = verb[: -int(endings["cut"])]
-    english = {"now": third, "now_all": target, "past": past, "participle": participle, "ing": ing}
+    english = {"now": third, "now_all": target, "past": past, "participle": participle, "ing": ing, "we": f"we {past}"}
     for tense, english_form in english.items():
         for form in _tense_forms(stem, stem_now, tense, endings, language):
             yield form, english_form
@@ -163,7 +163,7 @@ def _verbs(verb: str, target: str, stem_now: str, language: str) -> Iterator[For
 
 
 def _tense_forms(stem: str, stem_now: str, tense: str, endings: "dict[str, str | int]", language: str) -> list[str]:
-    listed = str(endings[tense]).split()
+    listed = str(endings.get(tense, "")).split()
     if language == "de" and tense == "participle":
         bare = re.match(r"(?:be|ver|ent|er|über|zer)", stem) or stem.endswith("ier")
         return [("" if bare else "ge") + stem + ending for ending in listed]
@@ -182,7 +182,14 @@ _NOT = {"es": "no", "pt": "não", "it": "non"}
 
 def _negated_and_passive(form: str, tense: str, target: str, participle: str, language: str) -> Iterator[Form]:
     """'no presenta' and 'se realiza': two words that mean more than their sum."""
-    if language not in _SELF or tense not in ("now", "now_all", "past"):
+    if language not in _SELF:
+        return
+    if tense in ("participle", "ing", "we"):
+        if tense != "we":
+            yield (
+                f"{_NOT[language]} {form}",
+                "not " + (participle if tense == "participle" else _english_verb(target)[3]),
+            )
         return
     plural = form.endswith(("n", "m", "no", "ono"))
     be = {"now": "is", "now_all": "are", "past": "were" if plural else "was"}[tense]
@@ -194,11 +201,11 @@ def _negated_and_passive(form: str, tense: str, target: str, participle: str, la
 
 _VERBS: dict[str, dict[str, dict[str, str | int]]] = {
     "es": {
-        "ar": {"cut": 2, "now": "a", "now_all": "an", "past": "ó aron aba aban",
+        "ar": {"cut": 2, "now": "a", "now_all": "an", "we": "amos", "past": "ó aron aba aban",
                "participle": "ado ada ados adas", "ing": "ando ándose"},
-        "er": {"cut": 2, "now": "e", "now_all": "en", "past": "ió ieron ía ían",
+        "er": {"cut": 2, "now": "e", "now_all": "en", "we": "imos", "past": "ió ieron ía ían",
                "participle": "ido ida idos idas", "ing": "iendo iéndose"},
-        "ir": {"cut": 2, "now": "e", "now_all": "en", "past": "ió ieron ía ían",
+        "ir": {"cut": 2, "now": "e", "now_all": "en", "we": "imos", "past": "ió ieron ía ían",
                "participle": "ido ida idos idas", "ing": "iendo iéndose"},
     },
     "fr": {
@@ -206,11 +213,11 @@ _VERBS: dict[str, dict[str, dict[str, str | int]]] = {
                "participle": "é ée és ées", "ing": "ant"},
     },
     "pt": {
-        "ar": {"cut": 2, "now": "a", "now_all": "am", "past": "ou aram ava avam",
+        "ar": {"cut": 2, "now": "a", "now_all": "am", "we": "ámos amos", "past": "ou aram ava avam",
                "participle": "ado ada ados adas", "ing": "ando"},
-        "er": {"cut": 2, "now": "e", "now_all": "em", "past": "eu eram ia iam",
+        "er": {"cut": 2, "now": "e", "now_all": "em", "we": "emos", "past": "eu eram ia iam",
                "participle": "ido ida idos idas", "ing": "endo"},
-        "ir": {"cut": 2, "now": "e", "now_all": "em", "past": "iu iram ia iam",
+        "ir": {"cut": 2, "now": "e", "now_all": "em", "we": "imos", "past": "iu iram ia iam",
                "participle": "ido ida idos idas", "ing": "indo"},
     },
     "it": {

@@ -127,6 +127,7 @@ def test_unknown_words_are_counted_and_bear_no_mark(engine: ApertiumTranslation)
         "Nunca ha fumado.",
         "Ningún familiar afecto.",
         "No hay fiebre, tampoco tos.",
+        "En ninguna de las zonas se aprecia tumor.",
     ],
 )
 def test_a_denial_stays_a_denial(engine: ApertiumTranslation, text: str) -> None:
