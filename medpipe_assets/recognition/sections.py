@@ -14,7 +14,8 @@ from medpipe_assets.recognition.terms import LANGUAGES, Terms, read_table
 
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:[#*•\-–>]+|\d{1,2}[.)])?[ \t*_]*$")
 _SENTENCE_START = re.compile(r"[.;!?][ \t]+$")
-_ANY_HEADING = re.compile(r"^[ \t#*•]*(?:[^\W\d_][^\n:.;,]{1,48}:|[^\W\d_][^\na-zß-ÿ.:;,]{3,58}[ \t]*$)", re.MULTILINE)
+# An unknown heading: a label alone on its line, or a line in capitals. 'Father: ...' within a section is none.
+_ANY_HEADING = re.compile(r"^[ \t#*•]*[^\W\d_](?:[^\n:.;,]{1,48}:|[^\na-zß-ÿ.:;,]{3,58})[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
