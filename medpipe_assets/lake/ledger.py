@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.expressions import And, EqualTo
 
 from medpipe_assets.errors import RETRIED_BY_THEMSELVES, Reason
-from medpipe_assets.lake.lake import Lake, documents_of_day
+from medpipe_assets.lake.lake import Lake, documents_of_day, empty
 from medpipe_assets.lake.schemas import STAGES, TABLES, tables_of
 
 DONE = "done"
@@ -120,12 +121,16 @@ def _settled(verdict: Verdict | None, stage_version: str, input_version: str) ->
 
 
 def first_days(lake: Lake) -> dict[str, dt.date]:
-    """The day of each document: that of its first receipt."""
-    rows = lake.read("document_sources", ("document_id", "ingest_date"))
+    """The day of each document: that of its first receipt.
+
+    First by sequence, not by date: a receipt of an older day that is taken in late would move the document to a day on
+    which no stage has seen it.
+    """
+    rows = lake.read("document_sources", ("document_id", "ingest_date", "sequence")).sort_by("sequence")
     days: dict[str, dt.date] = {}
     for document_id, day in zip(rows["document_id"].to_pylist(), rows["ingest_date"].to_pylist(), strict=True):
-        if document_id is not None and day < days.get(document_id, dt.date.max):
-            days[document_id] = day
+        if document_id is not None:
+            days.setdefault(document_id, day)
     return days
 
 
@@ -188,6 +193,23 @@ def sweep(lake: Lake, stage: str, day: dt.date) -> int:
         lake.write(contract.name, replacement, replace=documents_of_day(day, orphans))
         swept |= orphans
     return len(swept)
+
+
+def withdraw(lake: Lake, stage: str, day: dt.date) -> int:
+    """Take back a stage's verdicts on documents that the stage before no longer has done, and the rows they vouch for.
+
+    Codes of a document whose text can no longer be read would otherwise stand for ever, without their evidence.
+
+    Returns:
+        The number of documents concerned.
+    """
+    gone = verdicts(lake, stage, [day]).keys() - inputs_of(lake, stage, day).keys()
+    if gone:
+        lake.write(
+            "stage_status", empty("stage_status"), replace=And(EqualTo("stage", stage), documents_of_day(day, gone))
+        )
+        sweep(lake, stage, day)
+    return len(gone)
 
 
 def _documents_with_other_rows(rows: pa.Table, kept: pa.Table) -> set[str]:
