@@ -81,23 +81,38 @@ def skeleton(word: str) -> str:
 
 
 def skeletons(concepts: Iterable[str]) -> dict[str, str]:
-    """The concept that each skeleton stands for; of several the first, so give the most frequent first."""
+    """The concept that each skeleton stands for; of several the first, so give the most frequent first.
+
+    Words too short to have a skeleton stand for themselves: 'anemia' is written alike in four languages.
+    """
     found: dict[str, str] = {}
     for concept in concepts:
-        if concept.isalpha() and len(bones := skeleton(concept)) >= SHORTEST:
+        if concept.isalpha() and (bones := _bones(concept)):
             found.setdefault(bones, concept)
     return found
 
 
+def _bones(word: str) -> str:
+    bones = skeleton(word)
+    return bones if len(bones) >= SHORTEST else f"={word}" if len(word) >= SHORTEST else ""
+
+
 @cache
 def table() -> Mapping[str, Mapping[str, str]]:
-    """By language, the normal words of our table with their concepts: the normal form of a row's first English word."""
+    """By language, the normal words of our table with their concepts: the normal form of a row's first English word.
+
+    Adjectives are listed in the masculine; where the stemmer leaves gender alone ('derecho'), the feminine is added.
+    """
     found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for row in terms.table("words.tsv"):
         concept = normal(row["en"].split("|")[0], "en")
         for language in LANGUAGES:
             for word in filter(None, (row[language] or "").split("|")):
                 found[language].setdefault(normal(word, language), concept)
+    for language in ("es", "pt"):
+        for word, concept in list(found[language].items()):
+            if word.endswith("o"):
+                found[language].setdefault(f"{word[:-1]}a", concept)
     return found
 
 
@@ -121,5 +136,5 @@ def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
         return form
     if language == "de":
         plain = folded(word.lower().replace("ä", "ae").replace("ö", "oe"))
-    cognate = cognates.get(skeleton(plain))
+    cognate = cognates.get(_bones(plain))
     return table()["en"].get(cognate, cognate) if cognate else f"{language}:{form}"
