@@ -421,7 +421,7 @@ def _adjectives_first(units: list[_Unit], words: list[_Word]) -> list[_Unit]:
     i = 0
     while i < len(found):
         j = i + 1
-        if _kind(found[i], words) in ("n", "u"):
+        if gloss.takes_adjectives(_kind(found[i], words), found[i].text):
             while j < len(found) and _kind(found[j], words) == "a" and _next(found[j - 1], found[j]):
                 j += 1
         if j - i > 1:
@@ -483,7 +483,8 @@ def _settle(units: list[_Unit], words: list[_Word], text: str) -> int:
         marked = _MARK.search(unit.text) is not None
         unit.text = _MARK.sub("", unit.text)
         if len(unit.ids) > 1 and any(words[i].fixed is not None for i in unit.ids):
-            unit.text = " ".join(words[i].fallback for i in unit.ids if words[i].fallback)
+            merged = [i for i in unit.ids if all(units[place].ids != (i,) for place in places[i])]
+            unit.text = " ".join(words[i].fallback for i in merged if words[i].fallback)
         elif len(unit.ids) == 1:
             word = words[unit.ids[0]]
             alone = len(places[unit.ids[0]]) == 1
@@ -536,8 +537,8 @@ def _restore_negation(units: list[_Unit], chunk: _Chunk, source: str, language: 
     cue = negation_cues(source, language)[0]
     begin, end = chunk.begin + cue[0], chunk.begin + cue[1]
     i = next((n for n, word in enumerate(chunk.words) if word.begin < end and begin < word.end), None)
-    if i is None:
-        return
+    if i is None or chunk.words[i].fixed is not None:
+        return  # 'sin cambios' is in the lexicon as a whole, and 'unchanged' is no loss
     place = next((p for p, unit in enumerate(units) if unit.ids and min(unit.ids) > i), len(units))
     units.insert(place, _Unit(chunk.words[i].fallback or "not", (i,), " "))
     if place + 1 < len(units) and not units[place + 1].gap:

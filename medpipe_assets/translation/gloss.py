@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     r"|[^\W_]+(?:[-·][^\W_]+)*(?:['’]hui)?"
 )
 _ENDS_SENTENCE = re.compile(r"[.!?:\n]")
+_TIMES = frozenset(("year", "years", "month", "months", "week", "weeks", "day", "days", "hour", "hours", "time"))
 _LONGEST_TERM = 6
 """Words in the longest term looked for, in tokens."""
 
@@ -260,12 +261,17 @@ def _starts_sentence(before: str) -> bool:
     return not before or _ENDS_SENTENCE.match(before[-1]) is not None
 
 
+def takes_adjectives(kind: str, target: str) -> bool:
+    """Whether what stands behind a word may be its adjective: not so behind '71 years', where it is the patient's."""
+    return kind in ("n", "u") and target not in _TIMES
+
+
 def _adjectives_first(text: str, pieces: list[Piece]) -> None:
     """Turn each noun and the adjectives behind it round: 'pain abdominal acute' becomes 'acute abdominal pain'."""
     i = 0
     while i < len(pieces):
         j = i + 1
-        if pieces[i].kind in "nu":
+        if takes_adjectives(pieces[i].kind, pieces[i].target):
             while j < len(pieces) and pieces[j].kind == "a" and text[pieces[j - 1].end : pieces[j].begin].isspace():
                 j += 1
             if j - i > 1:

@@ -182,6 +182,8 @@ _NOT = {"es": "no", "pt": "não", "it": "non"}
 
 def _negated_and_passive(form: str, tense: str, target: str, participle: str, language: str) -> Iterator[Form]:
     """'no presenta' and 'se realiza': two words that mean more than their sum."""
+    if language == "fr":
+        yield from _french_negated(form, tense, target)
     if language not in _SELF:
         return
     if tense in ("participle", "ing", "we"):
@@ -197,6 +199,14 @@ def _negated_and_passive(form: str, tense: str, target: str, participle: str, la
     yield f"{_NOT[language]} {form}", f"{do} not {target}"
     yield f"{_SELF[language]} {form}", f"{be} {participle}"
     yield f"{_NOT[language]} {_SELF[language]} {form}", f"{be} not {participle}"
+
+
+def _french_negated(form: str, tense: str, target: str) -> Iterator[Form]:
+    do = {"now": "does", "now_all": "do", "past": "did"}.get(tense)
+    if do is not None:
+        ne = "n'" if form[0] in "aeiouéèêh" else "ne "
+        for pas in ("pas", "pas de", "pas d'"):
+            yield f"{ne}{form} {pas}", f"{do} not {target}"
 
 
 _VERBS: dict[str, dict[str, dict[str, str | int]]] = {

@@ -3,7 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,6 +111,21 @@ def test_words_are_aligned_across_reordering(engine: ApertiumTranslation) -> Non
     assert pairs["dolor abdominal"] == "abdominal pain"
     assert pairs["disnea"] == "dyspnea" and pairs["intensa"] == "intense"
     assert result.target_text.endswith("intense dyspnea")
+
+
+@needs_spanish
+@pytest.mark.parametrize(
+    ("source", "english"),
+    [
+        ("Sin cambios en la radiografía", "Unchanged in the X-ray"),
+        ("Se realizó ecografía renal", "Was performed renal ultrasound"),
+        ("En la ecografía se observó un quiste", "In the ultrasound was observed a cyst"),
+        ("Paciente de 71 años ingresado por fiebre", "Patient of 71 years admitted for fever"),
+        ("No presenta ninguna masa", "Does not present any mass"),
+    ],
+)
+def test_clinical_phrases_read_as_the_lexicon_has_them(engine: ApertiumTranslation, source: str, english: str) -> None:
+    assert engine.translate([source], "es")[0].target_text == english
 
 
 @needs_spanish
@@ -236,3 +255,30 @@ def test_the_version_states_the_packages_without_starting_a_pipe() -> None:
     assert engine._pipes == {}
     if shutil.which("dpkg-query"):
         assert "apertium-eng-spa" in engine.version
+
+
+@needs_spanish
+def test_the_processes_end_with_a_parent_that_was_killed() -> None:
+    code = (
+        "import os, signal\n"
+        "from medpipe_assets.translation.apertium import ApertiumTranslation\n"
+        "engine = ApertiumTranslation()\n"
+        "engine.translate(['presenta fiebre'], 'es')\n"
+        "print(*(p.pid for p in engine._pipes['es']._processes), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) > 5
+    # the output above ends only when the last process that holds it has ended, or is ending
+    deadline = time.monotonic() + 10
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < deadline
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
