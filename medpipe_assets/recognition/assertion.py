@@ -51,7 +51,8 @@ _ABBREVIATION = re.compile(
 )
 
 
-_CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$)")
+# The end of a clause, or the next label: 'Otitis: no Retraso del lenguaje: no'.
+_CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
 _BRACKET = re.compile(r"[()]")
 _CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
 _GAP = re.compile(r"\s+|,(?!\d)")
@@ -143,18 +144,25 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
     scopes = []
     for match, cue in cues:
         if cue.direction == "forward":
-            limit = min((m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue)), default=end)
+            stops = (m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue, text[match.end : m.begin]))
+            limit = min(stops, default=end)
             limit = _reach_forward(text, match.end, _within_brackets(text, match.end, limit), cue.strength)
             scopes.append(_Scope(match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
         elif cue.direction == "backward" or (cue.direction == "answer" and _CLAUSE_END.match(text, match.end)):
-            limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue)), default=begin)
+            limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue, "")), default=begin)
             limit = _reach_backward(text, limit, match.begin, cue.strength)
             scopes.append(_Scope(limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
     return scopes
 
 
-def _stops(other: _Cue, cue: _Cue) -> bool:
-    return other.direction == "stop" and other.trait in ("*", cue.trait)
+def _stops(other: _Cue, cue: _Cue, between: str) -> bool:
+    """Whether a cue ends the reach of another, with the text between them.
+
+    A history behind a comma is a statement of its own: 'no allergies, history of asthma'.
+    """
+    if other.direction == "stop":
+        return other.trait in ("*", cue.trait)
+    return other.trait == "PAST_HISTORY" and cue.trait == "NEGATION" and "," in between
 
 
 def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:

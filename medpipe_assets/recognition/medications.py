@@ -256,7 +256,9 @@ def _behind(text: str, begin: int, limit: int) -> list[_Part]:
     parts: list[_Part] = []
     reached = begin
     for part in taken:
-        if part.begin - reached > GAP:
+        # A second dose after other words is that of a medication whose name is not known.
+        again = part.type == "DOSAGE" and any(p.type == "DOSAGE" for p in parts)
+        if part.begin - reached > (GAP if not again else len(" and ")):
             break
         parts.append(part)
         reached = part.end

@@ -39,8 +39,10 @@ def fold(text: str) -> Normalised:
         done = run.end()
     parts.append(folded.text[done:])
     kept.extend(range(done, len(folded.text)))
-    offsets, ends = folded.offsets, folded.offsets_end
-    return Normalised("".join(parts), [offsets[i] for i in kept], [ends[i] for i in kept])
+    if isinstance(folded.offsets, range):
+        return Normalised("".join(parts), kept, [at + 1 for at in kept])
+    offsets, ends = (list(map(places.__getitem__, kept)) for places in (folded.offsets, folded.offsets_end))
+    return Normalised("".join(parts), offsets, ends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ SHORT = 3
 """Names up to this length are abbreviations that are also words ('us', 'alt', 'art'), so their case counts."""
 
 _LINK = (
-    r"(?:[:=(~]|of|was|is|at|level|levels|count|with an?|a|de|del|es|fue|era|en|est|a ete|di|e|era|pari a|von|bei|war"
+    r"(?:[:=(~-]|of|was|is|at|level|levels|count|with an?|a|de|del|es|fue|era|en|est|a ete|di|e|era|pari a|von|bei|war"
     r"|ist|foi|<|>|low|high|elevated|elevad[oa]|baj[oa]|alt[oa]|total|hasta|up to|around|approximately|approx)"
 )
-_NUMBER = r"[<>≥≤+-]?\s?\d+(?:[.,]\d+)*(?:\s?[/x-]\s?\d+(?:[.,]\d+)?)?"
+_NUMBER = r"(?:[<>≥≤]\s?)?-?\d+(?:[.,]\d+)*(?:\s?[/x-]\s?\d+(?:[.,]\d+)?)?"
 _WORD = (
     r"(?:negative|positive|normal|elevated|negativ[oaie]s?|positiv[oaie]s?|normal(?:e|es|i)?|elevad[oa]s?|negatif|negatifs"
     r"|positif|positifs|negativ|positiv|unauffallig|erhoht|reactive|nonreactive|within normal limits|unremarkable)"
