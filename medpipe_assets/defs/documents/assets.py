@@ -103,7 +103,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         with private_errors():
             opened = lake.open()
             if stage == "raw_documents":
-                intake = take_in(opened, day, fetch, run_id=context.run_id, progress=progress)
+                intake = take_in(opened, day, fetch, run_id=context.run.run_id, progress=progress)
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
             selection = reprocess.selection(stage)
             report = StageReport(stage)
@@ -113,7 +113,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                     opened,
                     made,
                     day,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     selection=selection,
                     pool=runner.pool(),
                     chunks=runner.chunks(),
