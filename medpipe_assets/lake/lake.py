@@ -10,7 +10,6 @@ import re
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,13 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy.exc
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
 from pyiceberg.expressions import (
     AlwaysTrue,
     And,
@@ -44,6 +48,7 @@ TABLE_PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
 }
+CATALOG_TRIES = 5
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,11 +59,7 @@ class Lake:
         location.create()
         self.location = location
         self.leases = Leases(location.home / "leases.db")
-        # A file: URI, since a plain path loses what follows a '?'.
-        database = f"sqlite:///file:{quote(str(location.home / 'catalog.db'))}?uri=true"
-        self._catalog = SqlCatalog("medpipe", uri=database, warehouse=location.zone("parquet"))
-        with suppress(NamespaceAlreadyExistsError):
-            self._catalog.create_namespace(NAMESPACE)
+        self._catalog = _open_catalog(location)
 
     def table(self, name: str) -> Table:
         """The Iceberg table of a contract, made on first use."""
@@ -81,7 +82,7 @@ class Lake:
             ):
                 for column in contract.partition_by:
                     spec.add_identity(column)
-        except TableAlreadyExistsError:  # another process was faster
+        except (TableAlreadyExistsError, CommitFailedException):  # another process was faster
             pass
         return self._catalog.load_table(identifier)
 
@@ -166,6 +167,26 @@ class Lake:
         if not path.exists():
             write_atomically(path, data)
         return document_id
+
+
+def _open_catalog(location: LakeLocation) -> SqlCatalog:
+    """The catalog, made where it is absent.
+
+    Several processes may find it absent at once (the web UI, its daemon, a command), and each statement of its
+    making fails in all of them but one; whoever fails finds what another has made.
+    """
+    # A file: URI, since a plain path loses what follows a '?'.
+    database = f"sqlite:///file:{quote(str(location.home / 'catalog.db'))}?uri=true"
+    tries = 0
+    while True:
+        try:
+            catalog = SqlCatalog("medpipe", uri=database, warehouse=location.zone("parquet"))
+            catalog.create_namespace_if_not_exists(NAMESPACE)
+            return catalog
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
+            tries += 1
+            if tries == CATALOG_TRIES:
+                raise
 
 
 def write_atomically(path: Path, data: bytes) -> None:
