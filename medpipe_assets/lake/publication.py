@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
+from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from medpipe_assets.lake.lake import Lake, conform, days_in, overwrite
@@ -19,6 +20,7 @@ Findings = Mapping[str, Collection[str]]
 """Offending document ids by name of the check."""
 
 _BUILT = "medpipe.built."
+_AUDIT = "audit-"
 
 
 def built_from(lake: Lake, name: str, day: dt.date) -> str | None:
@@ -51,9 +53,10 @@ def publish(
     rows = conform(TABLES[name], rows)
     if table.current_snapshot() is None:
         table.append(TABLES[name].schema.empty_table())
+    _remove_branches(lake, table, lease)
     snapshot = table.current_snapshot()
     assert snapshot is not None
-    branch = f"audit-{uuid.uuid4().hex[:12]}"
+    branch = f"{_AUDIT}{uuid.uuid4().hex[:12]}"
     table.manage_snapshots().create_branch(snapshot.snapshot_id, branch).commit()
     try:
         overwrite(table, rows, days_in(notes), branch)
@@ -66,3 +69,11 @@ def publish(
         return findings
     finally:
         table.refresh().manage_snapshots().remove_branch(branch).commit()
+
+
+def _remove_branches(lake: Lake, table: Table, lease: Lease) -> None:
+    """Remove the branches of publications that were killed: they would keep their rows from ever expiring."""
+    for branch in [name for name in table.refs() if name.startswith(_AUDIT)]:
+        with lake.leases.commit(lease):
+            table.manage_snapshots().remove_branch(branch).commit()
+            table.refresh()
