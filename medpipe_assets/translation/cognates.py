@@ -6,7 +6,6 @@ A word is rewritten only where its ending is a known one; then its roots are res
 
 import re
 import unicodedata
-from functools import lru_cache
 
 _ROMANCE: list[tuple[str, str, str]] = [
     # ending, English, kind
@@ -114,7 +113,6 @@ _SHORTEST = 6
 """Shorter words end in these letters by chance."""
 
 
-@lru_cache(maxsize=65_536)
 def cognate(word: str, language: str) -> tuple[str, str] | None:
     """(English, 'n', 'a' or 'r') for a lower-case word with a known ending; None for all others."""
     if len(word) < _SHORTEST or not word.isalpha():

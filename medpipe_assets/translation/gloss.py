@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
@@ -70,13 +70,6 @@ class Lexicon:
     term_lengths: dict[str, tuple[int, ...]]
     unaccented: dict[str, Entry]
 
-    def word(self, word: str, language: str) -> Entry | None:
-        """The entry of a single lower-case word, learned words by their ending included."""
-        entry = self.entries.get(word) or self.unaccented.get(without_accents(word))
-        if entry is None and (found := cognate(word, language)) is not None:
-            entry = Entry(*found)
-        return entry
-
 
 @dataclass(slots=True)
 class Piece:
@@ -115,6 +108,16 @@ def lexicon(language: str) -> Lexicon:
     by_first = {first: tuple(sorted(counts, reverse=True)) for first, counts in lengths.items()}
     unaccented = {plain: entry for form, entry in entries.items() if (plain := without_accents(form)) != form}
     return Lexicon(entries, by_first, unaccented)
+
+
+@lru_cache(maxsize=65_536)
+def look_up(word: str, language: str) -> Entry | None:
+    """The entry of a single lower-case word: as listed, as written without accents, or by its learned ending."""
+    words = lexicon(language)
+    entry = words.entries.get(word) or words.unaccented.get(without_accents(word))
+    if entry is None and (found := cognate(word, language)) is not None:
+        entry = Entry(*found)
+    return entry
 
 
 def without_accents(word: str) -> str:
@@ -214,7 +217,7 @@ def pieces(text: str, language: str) -> list[Piece]:
     while i < len(spans):
         count, entry = _longest(text, spans, lowered, i, words)
         if entry is None:
-            entry = words.word(lowered[i], language)
+            entry = look_up(lowered[i], language)
         if language == "fr" and lowered[i] == "plus" and {"ne", "n'"} & set(lowered[max(0, i - _NE_REACH) : i]):
             entry = _NE_PLUS
         begin, end = spans[i][0], spans[i + count - 1][1]
