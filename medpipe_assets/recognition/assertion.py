@@ -36,6 +36,9 @@ SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "section": 0.9}
 WORDS = {"strong": 30, "list": 30, "weak": 7}
 """How many words a cue reaches."""
 
+LONGEST_SENTENCE = 1_000
+"""Code points after which a text without punctuation is cut, so that work grows with the text and not its square."""
+
 _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HISTORY"}
 
 # A sentence ends at its full stop (also one that lacks its space), at a blank line or bullet, and where the next line
@@ -116,11 +119,14 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
 
 def _breaks(text: str) -> list[int]:
     """Where sentences begin, and a last one past the end of the text."""
-    ends = (m for m in _BOUNDARY.finditer(text))
-    kept = (
-        m.end() for m in ends if m.group() != "." or not _ABBREVIATION.search(text, max(0, m.start() - 8), m.start())
-    )
-    return [0, *kept, len(text) + 1]
+    breaks = [0]
+    for found in _BOUNDARY.finditer(text):
+        if found.group() == "." and _ABBREVIATION.search(text, max(0, found.start() - 8), found.start()):
+            continue
+        breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, found.end(), LONGEST_SENTENCE))
+        breaks.append(found.end())
+    breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, len(text), LONGEST_SENTENCE))
+    return [*breaks, len(text) + 1]
 
 
 def _sentences_of_cues(

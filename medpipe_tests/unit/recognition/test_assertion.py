@@ -72,6 +72,13 @@ def test_a_language_without_cues_gives_no_traits() -> None:
     assert assertion("Ingen feber", "sv", [[(6, 11)]]) == [()]
 
 
+@pytest.mark.timeout(20)
+def test_a_long_text_without_punctuation_is_read_in_time() -> None:
+    text = "no fever and " * 20_000
+    spans = [[(begin + 3, begin + 8)] for begin in range(0, len(text), 13)]
+    assert {trait.name for result in assertion(text, "en", spans) for trait in result} == {"NEGATION"}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_cue_names_a_known_trait_direction_and_strength(language: str) -> None:
     for row in read_table(f"cues_{language}.tsv"):
