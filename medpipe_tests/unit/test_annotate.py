@@ -1,0 +1,35 @@
+"""A text annotated with no lake."""
+
+import json
+
+from medpipe_assets.annotate import annotate
+
+TEXT = "The patient has hypertension and type 2 diabetes. She denies chest pain. Metformin 500 mg twice daily."
+
+
+def test_entities_can_be_written_as_json_and_name_their_text() -> None:
+    entities = list(annotate(TEXT, "en"))
+    assert json.loads(json.dumps(entities))
+    for entity in entities:
+        assert TEXT[entity["begin"] : entity["end"]] == entity["text"]
+
+
+def test_a_negated_finding_is_not_asserted() -> None:
+    asserted = {e["text"]: e["codes"][0]["asserted"] for e in annotate(TEXT, "en") if e["codes"]}
+    assert asserted["hypertension"]
+    assert not asserted["chest pain"]
+
+
+def test_the_language_is_found_from_the_text() -> None:
+    text = "El paciente presenta neumonía e hipertensión arterial, sin dolor torácico ni fiebre."
+    codes = {e["text"]: e["codes"][0]["code"] for e in annotate(text, None) if e["codes"]}
+    assert codes["hipertensión arterial"] == "I10"
+
+
+def test_a_medication_comes_with_its_dose() -> None:
+    (medication,) = [e for e in annotate(TEXT, "en") if e["category"] == "MEDICATION"]
+    assert "500 mg" in [attribute["text"] for attribute in medication["attributes"]]
+
+
+def test_a_language_without_terms_has_no_entities() -> None:
+    assert list(annotate("高血圧の患者です。", "ja")) == []
