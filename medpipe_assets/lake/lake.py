@@ -35,6 +35,7 @@ from pyiceberg.expressions import (
 )
 from pyiceberg.table import Table
 
+from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.leases import Leases
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import TABLES, TableContract
@@ -121,12 +122,17 @@ class Lake:
         return rows.select(wanted).cast(pa.schema([contract.schema.field(c) for c in wanted]))
 
     def files(self, name: str, as_of: dt.datetime | None = None) -> list[str]:
-        """Paths of the Parquet files that make up a table now, or at a past time (none before its first snapshot)."""
+        """Paths of the Parquet files that make up a table now, or at a past time (none before its first snapshot).
+
+        Raises:
+            ConfigurationError: for a time whose snapshot has expired: no rows would be a wrong answer.
+        """
         table = self.table(name)
         snapshot_id = None
         if as_of is not None:
             snapshot = table.snapshot_as_of_timestamp(int(as_of.timestamp() * 1000))
             if snapshot is None:
+                _refuse_expired(name, table)
                 return []
             snapshot_id = snapshot.snapshot_id
         return [_local_path(task.file.file_path) for task in table.scan(snapshot_id=snapshot_id).plan_files()]
@@ -251,6 +257,15 @@ def _filter(
         # Iceberg skips files by range; past 200 values it would not even try with a list.
         parts += [GreaterThanOrEqual("document_id", min(documents)), LessThanOrEqual("document_id", max(documents))]
     return reduce(And, parts, AlwaysTrue()) if parts else AlwaysTrue()
+
+
+def _refuse_expired(name: str, table: Table) -> None:
+    """Refuse a time before the oldest snapshot that is kept, where there were older ones."""
+    oldest = next(iter(table.history()), None)
+    snapshot = table.snapshot_by_id(oldest.snapshot_id) if oldest else None
+    if oldest is not None and snapshot is not None and (snapshot.sequence_number or 0) > 1:
+        since = dt.datetime.fromtimestamp(oldest.timestamp_ms / 1000, dt.UTC)
+        raise ConfigurationError(f"the table {name} can be read as of {since:%Y-%m-%d %H:%M:%S} UTC or later")
 
 
 def _local_path(path: str) -> str:
