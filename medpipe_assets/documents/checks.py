@@ -37,7 +37,12 @@ def words_match_their_page(tables: Tables) -> set[str]:
     """Each word is the slice of its page's text that its offsets name."""
     texts = _page_texts(tables)
     rows = _rows(tables["words"], "document_id", "page", "text", "text_begin", "text_end")
-    return {d for d, page, word, begin, end in rows if begin < 0 or texts.get((d, page), "")[begin:end] != word}
+    return {d for d, page, word, begin, end in rows if not _is_slice(word, texts.get((d, page), ""), begin, end)}
+
+
+def _is_slice(part: str, whole: str, begin: int, end: int) -> bool:
+    """Whether the offsets lie inside the text and name the part; Python's slices alone would forgive some."""
+    return 0 <= begin <= end <= len(whole) and whole[begin:end] == part
 
 
 def words_inside_page(tables: Tables) -> set[str]:
@@ -47,8 +52,9 @@ def words_inside_page(tables: Tables) -> set[str]:
     for low, high in (("x0", "x1"), ("y0", "y1")):
         inverted = pc.fill_null(pc.greater(words[low], words[high]), False)
         found.update(words["document_id"].filter(inverted).to_pylist())
-    partial = pc.not_equal(pc.is_null(words["x0"]), pc.is_null(words["y1"]))
-    found.update(words["document_id"].filter(partial).to_pylist())
+    for side in ("y0", "x1", "y1"):
+        partial = pc.not_equal(pc.is_null(words["x0"]), pc.is_null(words[side]))
+        found.update(words["document_id"].filter(partial).to_pylist())
     return found
 
 
@@ -78,8 +84,7 @@ def segments_match_their_page(tables: Tables) -> set[str]:
     return {
         d
         for d, page, begin, end, source, target, alignment in rows
-        if begin < 0
-        or texts.get((d, page), "")[begin:end] != source
+        if not _is_slice(source, texts.get((d, page), ""), begin, end)
         or any(not _aligned_inside(pair, len(source), len(target)) for pair in alignment or ())
     }
 
