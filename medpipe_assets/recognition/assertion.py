@@ -58,7 +58,7 @@ _ABBREVIATION = re.compile(
 _CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
 _BRACKET = re.compile(r"[()]")
 _CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
-_GAP = re.compile(r"\s+|,(?!\d)")
+_GAP = re.compile(r"\s+|,(?!\d)|(?<=\w):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
         past = max((m.end() for m in _CONJUNCTION.finditer(text, begin, end)), default=begin)
     words = 0
     for gap in _GAP.finditer(text, begin, end):
-        if gap.group() == ",":
+        if gap.group() in (",", ":"):
             if strength != "strong" and gap.start() > past:
                 return gap.start()
             continue
@@ -205,7 +205,7 @@ def _reach_backward(text: str, begin: int, end: int, strength: str) -> int:
     for gap in reversed(list(_GAP.finditer(text, begin, end))):
         if gap.group() == "," and strength == "weak":
             return gap.end()
-        words += gap.group() != ","
+        words += gap.group() not in (",", ":")
         if words > WORDS[strength]:
             return gap.end()
     return begin

@@ -33,8 +33,8 @@ _PHONE_LABEL = r"(?:tel(?:e(?:phone|fono|fon|fone))?|téléphone|teléfono|phone
 _ID_LABEL = (
     r"(?:mrn|medical record(?: number| no\.?| #)?|patient (?:id|number)|record (?:number|no\.?)"
     r"|account(?: number| no\.?)?|policy(?: number| no\.?)?|member id|ssn|npi|dni|nif|nie|nhc|nss|cip|nuhsa|cpf|rg"
-    r"|nir|ipp|n[ºo°.]+ (?:de )?historia(?: clínica)?|processo(?: n[ºo°.]*)?|codice fiscale|versichertennummer|fallnummer"
-    r"|patientennummer|fall-nr\.?|pat\.?-nr\.?)"
+    r"|nir|ipp|n[ºo°.]+ (?:de )?historia(?: clínica)?|processo(?: n[ºo°.]*)?|codice fiscale|versichertennummer"
+    r"|fallnummer|patientennummer|fall-nr\.?|pat\.?-nr\.?)"
 )
 
 
