@@ -12,6 +12,10 @@ from functools import cache
 
 from medpipe_assets.recognition.terms import LANGUAGES, Terms, read_table
 
+WRAPPED = 120
+"""Longest line of a text that breaks its lines for the page; a longer line is a whole paragraph."""
+
+_LINE_END, _BLANK_LINE = re.compile(r"\n"), re.compile(r"\n[ \t]*\n")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:[#*•\-–>]+|\d{1,2}[.)])?[ \t*_]*$")
 _SENTENCE_START = re.compile(r"[.;!?][ \t]+$")
 # An unknown heading: a label alone on its line, or a line in capitals. 'Father: ...' within a section is none.
@@ -69,6 +73,8 @@ def _section_end(text: str, begin: int, alone: bool, starts: Sequence[int]) -> i
     following = bisect_right(starts, begin)
     end = starts[following] if following < len(starts) else len(text)
     if not alone:
-        blank = re.compile(r"\n[ \t]*\n").search(text, begin, end)
-        end = blank.start() if blank else end
+        line_end = text.find("\n", begin, end)
+        unwrapped = line_end - text.rfind("\n", 0, begin) > WRAPPED
+        paragraph = _LINE_END.search(text, begin, end) if unwrapped else _BLANK_LINE.search(text, begin, end)
+        end = paragraph.start() if paragraph else end
     return end

@@ -24,6 +24,15 @@ def test_a_heading_with_text_behind_it_ends_with_its_paragraph() -> None:
     assert kinds(text, "es") == [("FAMILY_HISTORY", "padre con infarto.")]
 
 
+def test_a_line_longer_than_a_page_is_wide_is_a_paragraph() -> None:
+    text = "Family history: " + "father with gout, " * 10 + "\nThe patient is well."
+    assert kinds(text, "en")[0][1].endswith("gout,")
+
+
+def test_a_wrapped_line_goes_on() -> None:
+    assert kinds("Family history: father with\ngout", "en") == [("FAMILY_HISTORY", "father with\ngout")]
+
+
 def test_headings_may_follow_each_other_on_one_line() -> None:
     text = "Allergies: none. Family history: stroke."
     assert kinds(text, "en") == [("ALLERGIES", "none."), ("FAMILY_HISTORY", "stroke.")]
