@@ -22,7 +22,7 @@ from medpipe_assets.lexicon import tabular, terms
 from medpipe_assets.lexicon.concepts import concept, skeletons
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
@@ -146,9 +146,10 @@ def _says_more(row: tabular.Row) -> tuple[int, int] | None:
     return None if said is None else (said, "908".find(row.code[-1]) % 4)
 
 
-def number(concept: str) -> int:
-    """A concept's number, 64 bits; a term's is the sum of its concepts' numbers."""
-    return int.from_bytes(hashlib.blake2b(concept.encode(), digest_size=8).digest())
+def number(concepts: str) -> int:
+    """A random-looking number of 64 bits for a concept; for several, parted by spaces, the sum of theirs."""
+    each = (int.from_bytes(hashlib.blake2b(c.encode(), digest_size=8).digest()) for c in concepts.split(" "))
+    return sum(each) % 2**64
 
 
 def _compiled_language(code: str) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def _compiled_language(code: str) -> dict[str, Any]:
     found = _ranked(known, read, default)
     kept = {bag: ranked for bag, ranked in found.items() if bag not in refused}
     return {
-        "number": [sum(map(number, bag)) % 2**64 for bag in kept],
+        "number": [number(" ".join(bag)) for bag in kept],
         "term": [term for term, _, _ in kept.values()],
         "codes": [" ".join(codes) for _, codes, _ in kept.values()],
         "kind": [kind for _, _, kind in kept.values()],
@@ -179,7 +180,8 @@ def _compiled_language(code: str) -> dict[str, Any]:
 def _bag(text: str, read: Callable[[str], str]) -> tuple[tuple[str, ...], str]:
     """A wording's concepts, sorted, and in order joined by spaces."""
     found = [name for begin, end in spans(text) if (name := read(text[begin:end]))]
-    return tuple(sorted(found)), " ".join(found)
+    wording = " ".join(found)
+    return tuple(sorted(wording.split())), wording
 
 
 def _by_frequency(bags: Iterable[tuple[str, ...]]) -> list[str]:

@@ -29,6 +29,8 @@ STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
 SHORTEST: Final = 5
 """Letters of a skeleton: shorter ones meet by chance ('parto' and 'part', 'diario' and 'diarrhea')."""
 
+_PART: Final = 4
+"""Letters of the shortest part of a German compound."""
 _RESPELLED: Final = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -119,6 +121,8 @@ def table() -> Mapping[str, Mapping[str, str]]:
 def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
     """The concept of a word as written; '' for a stop word (but not the A of 'hepatitis A') or where nothing is left.
 
+    A German compound that our table has the parts of is several concepts, parted by spaces ('Nierenstein').
+
     A word that has no English concept is one of its own, marked with its language, so that it never meets an English
     word by chance ('pie', 'red').
 
@@ -135,6 +139,20 @@ def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
     if form.isdigit() or len(form) == 1:
         return form
     if language == "de":
+        parts = _compound(plain)
+        if parts:
+            return parts
         plain = folded(word.lower().replace("ä", "ae").replace("ö", "oe"))
     cognate = cognates.get(_bones(plain))
     return table()["en"].get(cognate, cognate) if cognate else f"{language}:{form}"
+
+
+def _compound(plain: str) -> str:
+    """The concepts of a German compound's two parts, where our table has both; '' for any other word."""
+    known = table()["de"]
+    for place in range(len(plain) - _PART, _PART - 1, -1):
+        right = known.get(normal(plain[place:], "de"))
+        left = right and (known.get(plain[:place]) or known.get(re.sub("(?:en|s|n|e)$", "", plain[:place])))
+        if left:
+            return f"{left} {right}"
+    return ""

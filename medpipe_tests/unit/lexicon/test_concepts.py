@@ -35,6 +35,19 @@ def test_a_foreign_word_never_meets_an_english_one_by_chance() -> None:
     assert concept("red", "es", COGNATES) != concept("red", "en", COGNATES)
 
 
+@pytest.mark.parametrize(
+    ("compound", "parts"),
+    [("Nierensteine", "kidney stone"), ("Leberabszess", "liver abscess"), ("Bauchschmerzen", "abdomen pain")],
+)
+def test_a_german_compound_means_what_its_parts_mean(compound: str, parts: str) -> None:
+    assert concept(compound, "de", COGNATES) == parts
+
+
+@pytest.mark.parametrize("word", ["Handschuh", "Arbeitsplatz", "Kindergarten", "Zahnarzt"])
+def test_a_german_word_that_only_begins_like_an_organ_is_a_word_of_its_own(word: str) -> None:
+    assert concept(word, "de", COGNATES).startswith("de:")
+
+
 def test_a_stop_word_is_no_concept_but_the_letter_of_a_type_is() -> None:
     assert concept("a", "en", COGNATES) == ""
     assert concept("A", "en", COGNATES) == "a"

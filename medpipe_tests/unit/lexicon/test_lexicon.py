@@ -55,6 +55,7 @@ def test_terms_found_in_any_text_are_whole_words_in_order_that_mean_what_was_fou
         ("pt", "abscesso hepático", "K75.0"),
         ("it", "ascesso epatico", "K75.0"),
         ("de", "chronische Niereninsuffizienz", "N18.9"),
+        ("de", "Schädelfraktur", "S02.91"),
     ],
 )
 def test_a_condition_is_known_in_the_language_it_is_written_in(language: str, text: str, code: str) -> None:
