@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from medpipe_assets.lexicon import terms
-from medpipe_assets.lexicon.words import LANGUAGES, folded, normal
+from medpipe_assets.lexicon.words import LANGUAGES, folded, normal, normals
 
 STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "en": frozenset("of the a an and or in to by for on at from as is with due its into".split()),
@@ -101,13 +101,14 @@ def _bones(word: str) -> str:
 
 @cache
 def table() -> Mapping[str, Mapping[str, str]]:
-    """By language, the normal words of our table with their concepts: the normal form of a row's first English word.
+    """By language, the normal words of our table with their concepts: the normal form of a row's first English word
+    (two, parted by a space, where the other languages have one word for what English has two: 'ferropénico').
 
     Adjectives are listed in the masculine; where the stemmer leaves gender alone ('derecho'), the feminine is added.
     """
     found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for row in terms.table("words.tsv"):
-        concept = normal(row["en"].split("|")[0], "en")
+        concept = " ".join(normals(row["en"].split("|")[0], "en"))
         for language in LANGUAGES:
             for word in filter(None, (row[language] or "").split("|")):
                 found[language].setdefault(normal(word, language), concept)

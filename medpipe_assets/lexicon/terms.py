@@ -22,7 +22,7 @@ KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "inc
 our own list, our abbreviations, a title, a title after 'unspecified' was taken out, an inclusion term, an 'includes'
 note, a term of a code that names neither site nor cause (VAGUE), and one found by its words alone, in another order."""
 
-VAGUE: Final = frozenset("B99.9 C80.1 D36.9 D49.9 F99 G89 K46.9 R69 T14.8 T14.90 T78.40".split())
+VAGUE: Final = frozenset("B99.9 C79.9 C80.1 D36.9 D49.9 F99 G89 K46.9 R69 T14.8 T14.90 T78.40".split())
 """Codes for 'cancer', 'tumor', 'fracture', 'wound', 'infection' and the like where the record says no more. A text that
 names them has nearly always said more elsewhere, so the mention is worth having and its code hardly ever."""
 
