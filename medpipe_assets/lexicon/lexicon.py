@@ -9,7 +9,7 @@ terms meet by chance in one of 10^14 windows.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from medpipe_assets.lexicon import build, words
 from medpipe_assets.lexicon.concepts import concept
 from medpipe_assets.lexicon.terms import KINDS
 
+Offsets = tuple[int, int]
 Numbers = NDArray[np.uint64]
 
 _PARTED: Final = build.number("\n")
@@ -46,11 +47,26 @@ class Found:
     sense: Sense
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    begin: int
-    end: int
+class _Known(NamedTuple):
+    """What there is to know of a word as written: its concept ('' for a stop word), its number, and its sense where it
+    is an abbreviation."""
+
     concept: str
+    number: int
+    short: Sense | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A text as the words that count: where each is, its concept and number; and the abbreviations, by place.
+
+    Where no term reaches across stands an empty word numbered `_PARTED`.
+    """
+
+    places: list[Offsets]
+    concepts: list[str]
+    numbers: list[int]
+    short: list[tuple[int, Sense]]
 
 
 class Lexicon:
@@ -73,16 +89,15 @@ class Lexicon:
         self._sieve = np.zeros(1 << _SIEVE_BITS, dtype=np.bool_)
         self._sieve[self._numbers >> np.uint64(64 - _SIEVE_BITS)] = True
         self._abbreviations = _abbreviations(artefacts[0]["abbreviations"])
-        self._seen: dict[str, tuple[int, str]] = {}
+        self._seen: dict[str, _Known] = {}
 
     def find(self, text: str) -> Iterator[Found]:
         """The terms and abbreviations named in a text, in order, never overlapping: the leftmost, then the longest."""
-        places = words.spans(text)
-        sequence, numbers = self._read(text, places)
-        taken = self._windows(text, sequence, numbers)
-        short = self._short(text, places)
+        spans = words.spans(text)
+        reading = self._read(text, spans)
+        short = (Found(*spans[i], sense) for i, sense in reading.short if _counts(text, spans, i, sense))
         free_from = 0
-        for found in sorted([*taken, *short], key=lambda f: (f.begin, -f.end)):
+        for found in sorted([*self._windows(text, reading), *short], key=lambda f: (f.begin, -f.end)):
             if found.begin >= free_from:
                 yield found
                 free_from = found.end
@@ -92,65 +107,64 @@ class Lexicon:
         surface = text.strip()
         if surface in self._abbreviations:
             return self._abbreviations[surface]
-        sequence, numbers = self._read(text, words.spans(text))
-        total = np.add.reduce(np.array([n for n in numbers if n != _PARTED], dtype=np.uint64))
+        reading = self._read(text, words.spans(text))
+        total = np.uint64(sum(n for n in reading.numbers if n != _PARTED) % 2**64)
         place = int(np.searchsorted(self._numbers, total))
-        if not sequence or place == len(self._numbers) or self._numbers[place] != total:
+        if not reading.places or place == len(self._numbers) or self._numbers[place] != total:
             return None
-        return self._sense(self._places[place], [word for word in sequence if word.concept])
+        return self._sense(self._places[place], [name for name in reading.concepts if name])
 
-    def _read(self, text: str, places: Sequence[tuple[int, int]]) -> tuple[list[_Word], list[int]]:
-        """The text's words that count, and their numbers, with `_PARTED` (and an empty word) where no term reaches."""
-        sequence: list[_Word] = []
+    def _read(self, text: str, spans: Sequence[Offsets]) -> _Reading:
+        places: list[Offsets] = []
+        concepts: list[str] = []
         numbers: list[int] = []
+        short: list[tuple[int, Sense]] = []
         seen = self._seen
         last = 0, 0
-        for place in places:
+        for i, place in enumerate(spans):
             begin, end = place
             if not (begin - last[1] == 1 and text[last[1]] == " ") and words.parted(text, last, place):
-                sequence.append(_Word(begin, begin, ""))
+                places.append(place)
+                concepts.append("")
                 numbers.append(_PARTED)
             last = place
             surface = text[begin:end]
-            number, name = seen.get(surface) or self._learn(surface)
+            name, number, sense = seen.get(surface) or self._learn(surface)
+            if sense is not None:
+                short.append((i, sense))
             if name:
-                sequence.append(_Word(begin, end, name))
+                places.append(place)
+                concepts.append(name)
                 numbers.append(number)
-        return sequence, numbers
+        return _Reading(places, concepts, numbers, short)
 
-    def _learn(self, surface: str) -> tuple[int, str]:
+    def _learn(self, surface: str) -> _Known:
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         name = concept(surface, self.language, self._cognates)
-        self._seen[surface] = learnt = build.number(name), name
-        return learnt
+        known = _Known(name, build.number(name), self._abbreviations.get(surface))
+        self._seen[surface] = known
+        return known
 
-    def _windows(self, text: str, sequence: Sequence[_Word], numbers: Sequence[int]) -> Iterator[Found]:
+    def _windows(self, text: str, reading: _Reading) -> Iterator[Found]:
         """All windows of the text that are terms; they may overlap."""
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(np.array(numbers, dtype=np.uint64))])
-        for length in range(1, min(self._longest, len(numbers)) + 1):
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(np.array(reading.numbers, dtype=np.uint64))])
+        for length in range(1, min(self._longest, len(reading.numbers)) + 1):
             totals = sums[length:] - sums[:-length]
             starts = np.flatnonzero(self._sieve[totals >> np.uint64(64 - _SIEVE_BITS)])
             at = np.searchsorted(self._numbers, totals[starts])
             at[at == len(self._numbers)] = 0
             hits = self._numbers[at] == totals[starts]
             for start, place in zip(starts[hits].tolist(), at[hits].tolist(), strict=True):
-                window = sequence[start : start + length]
-                sense = self._sense(self._places[place], window)
-                begin, end = window[0].begin, window[-1].end
+                last = start + length
+                sense = self._sense(self._places[place], reading.concepts[start:last])
+                begin, end = reading.places[start][0], reading.places[last - 1][1]
                 if sense.kind != _BAG or "," not in text[begin:end]:
                     yield Found(begin, end, sense)
 
-    def _sense(self, place: int, window: Sequence[_Word]) -> Sense:
-        in_order = self._terms[place] == " ".join([word.concept for word in window])
+    def _sense(self, place: int, concepts: Sequence[str]) -> Sense:
+        in_order = self._terms[place] == " ".join(concepts)
         return Sense(tuple(self._codes[place].split(" ")), KINDS[self._kinds[place]] if in_order else _BAG)
-
-    def _short(self, text: str, places: Sequence[tuple[int, int]]) -> Iterator[Found]:
-        """Abbreviations, which count as they are written."""
-        for i, (begin, end) in enumerate(places):
-            sense = self._abbreviations.get(text[begin:end]) if end - begin < 12 else None
-            if sense is not None and not (sense.ambiguous and _shouted(text, places, i)):
-                yield Found(begin, end, sense)
 
 
 def _abbreviations(listed: dict[str, tuple[str, bool]]) -> dict[str, Sense]:
@@ -159,10 +173,10 @@ def _abbreviations(listed: dict[str, tuple[str, bool]]) -> dict[str, Sense]:
     return lower | senses
 
 
-def _shouted(text: str, places: Sequence[tuple[int, int]], i: int) -> bool:
-    """Whether a neighbouring word is in upper case too: then upper case marks no abbreviation."""
-    near = (places[j] for j in (i - 1, i + 1) if 0 <= j < len(places))
-    return any(end - begin > 4 and text[begin:end].isupper() for begin, end in near)
+def _counts(text: str, spans: Sequence[Offsets], i: int, sense: Sense) -> bool:
+    """Whether an abbreviation is one here: an ambiguous one is none where a neighbour is in upper case as well."""
+    near = (spans[j] for j in (i - 1, i + 1) if 0 <= j < len(spans))
+    return not (sense.ambiguous and any(end - begin > 4 and text[begin:end].isupper() for begin, end in near))
 
 
 @cache
