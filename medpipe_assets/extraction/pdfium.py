@@ -184,19 +184,22 @@ def _text_layer(page: pdfium.PdfPage) -> Placed:
         text = textpage.get_text_range() if count else ""
         spans = [m.span() for m in WORD.finditer(text)]
         rectangles = _rectangles(textpage, spans, one_to_one=len(text) == count)
-        drawn = _drawn_turn(textpage, spans)
+        turn = _turn(page, textpage, spans)
     finally:
         textpage.close()
-    turn, size, boxes = _upright(page, rectangles, drawn)
+    size, boxes = _upright(page, rectangles, turn)
     return _assembled(text, spans, boxes, turn, size)
 
 
-def _drawn_turn(textpage: pdfium.PdfTextPage, spans: list[tuple[int, int]]) -> int:
-    """Degrees clockwise that undo the turn in which most of the text was drawn; a few letters tell."""
+def _turn(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, spans: list[tuple[int, int]]) -> int:
+    """Degrees clockwise that turn the page's own units upright: as most of its text was drawn; a few letters tell.
+
+    What the page declares of its turn decides only where there is no text: text drawn along it needs none of it.
+    """
     sample = spans[:: max(1, len(spans) // _ANGLES)]
     angles = [raw.FPDFText_GetCharAngle(textpage, begin) for begin, _ in sample]
-    turns = Counter(round(math.degrees(angle) / 90) * 90 % 360 for angle in angles if angle >= 0)
-    return turns.most_common(1)[0][0] if turns else 0
+    turns = Counter(round(-math.degrees(angle) / 90) * 90 % 360 for angle in angles if angle >= 0)
+    return turns.most_common(1)[0][0] if turns else page.get_rotation()
 
 
 def _rectangles(textpage: pdfium.PdfTextPage, spans: list[tuple[int, int]], one_to_one: bool) -> list[layout.Box]:
@@ -225,22 +228,21 @@ def _union(parts: list[layout.Box]) -> layout.Box:
 
 
 def _upright(
-    page: pdfium.PdfPage, rectangles: list[layout.Box], drawn: int = 0
-) -> tuple[int, tuple[float, float], list[layout.Box]]:
-    """Turns the page's own units into fractions of the page as a reader sees it; the turn, its size, the boxes."""
+    page: pdfium.PdfPage, rectangles: list[layout.Box], turn: int
+) -> tuple[tuple[float, float], list[layout.Box]]:
+    """The size of the turned page, and rectangles in the page's own units as fractions of it."""
     left, bottom, right, top = page.get_bbox()
     width, height = max(right - left, 1e-6), max(top - bottom, 1e-6)
-    turn = (page.get_rotation() + drawn) % 360 if drawn else page.get_rotation()
     size = (width, height) if turn in (0, 180) else (height, width)
     if not rectangles:
-        return turn, size, []
+        return size, []
     r = np.asarray(rectangles, np.float64)
     x0, x1 = (r[:, 0] - left) / width, (r[:, 2] - left) / width
     y0, y1 = (top - r[:, 3]) / height, (top - r[:, 1]) / height
     for _ in range(turn // 90):
         x0, y0, x1, y1 = 1 - y1, x0, 1 - y0, x1
     inside = np.clip(np.stack([x0, y0, x1, y1], axis=1), 0.0, 1.0)
-    return turn, size, [tuple(box) for box in inside.tolist()]
+    return size, [tuple(box) for box in inside.tolist()]
 
 
 def _assembled(
@@ -310,13 +312,14 @@ def _is_sane(text: str) -> bool:
 
 def _pictures(page: pdfium.PdfPage) -> Pictures:
     """Looks at the page's objects, in the order they are drawn, without pypdfium2's costly wrappers."""
-    boxes = []
+    boxes: list[layout.Box] = []
+    turn = page.get_rotation()
     visible = hidden = objects = 0
     for handle, kind in _objects(page.raw):
         objects += 1
         if kind == raw.FPDF_PAGEOBJ_IMAGE:
             boxes.append(_bounds(handle))
-            _, _, [box] = _upright(page, boxes[-1:])
+            _, [box] = _upright(page, boxes[-1:], turn)
             if _area(box) >= _SCAN_COVERAGE:  # what was drawn before lies under it
                 hidden, visible = hidden + visible, 0
         elif kind == raw.FPDF_PAGEOBJ_TEXT:
@@ -324,7 +327,7 @@ def _pictures(page: pdfium.PdfPage) -> Pictures:
                 hidden += 1
             else:
                 visible += 1
-    _, _, fractions = _upright(page, boxes)
+    _, fractions = _upright(page, boxes, turn)
     scan = any(_area(box) >= _SCAN_COVERAGE for box in fractions)
     return Pictures(fractions, scan and hidden > visible, objects)
 
@@ -395,7 +398,10 @@ def _mixed(page: pdfium.PdfPage, layer: Placed, figures: list[layout.Box], numbe
     picture[mask] = 255
     for x0, y0, x1, y1 in layer.boxes:  # the layer's own words are not read twice
         picture[int(y0 * height) : int(y1 * height) + 2, int(x0 * width) : int(x1 * width) + 2] = 255
-    reading = rapid_ocr.read(picture)
+    try:
+        reading = rapid_ocr.read(picture)
+    except DocumentError:  # what a picture says in an unknown script must not cost the page its own text
+        return _digital(layer, number)
     if not reading.lines or reading.rotation:  # nothing more, or turned: then the layer knows better where the top is
         return _digital(layer, number)
     both = layout.Reading(_lines_of(layer, width, height) + reading.lines, width, height, 0)

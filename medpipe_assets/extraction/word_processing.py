@@ -32,7 +32,7 @@ def extract(data: bytes) -> Extraction:
     Raises:
         DocumentError: corrupt, too_large or empty.
     """
-    _refuse_oversize(data)
+    _refuse_bad_package(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,12 +43,15 @@ def extract(data: bytes) -> Extraction:
     return extraction_of("\n".join(line for part in parts for table in part for row in table for line in _lines(row)))
 
 
-def _refuse_oversize(data: bytes) -> None:
+def _refuse_bad_package(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             size = sum(part.file_size for part in parts.infolist())
+            names = parts.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DocumentError(Reason.CORRUPT, f"DOCX: {type(error).__name__}") from None
+    if "_rels/.rels" not in names:
+        raise DocumentError(Reason.CORRUPT, "DOCX without the list of its parts")
     if size > MAX_UNPACKED_BYTES:
         raise DocumentError(Reason.TOO_LARGE, f"DOCX that unpacks to more than {MAX_UNPACKED_BYTES >> 20} MB")
 

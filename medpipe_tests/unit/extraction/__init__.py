@@ -1,0 +1,1 @@
+"""Tests of the extraction stage; documents are made by `make.py`."""
