@@ -18,9 +18,19 @@ import pyarrow.compute as pc
 from medpipe_assets.documents.pool import PoolSettings, map_tasks
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.lake import quarantine
-from medpipe_assets.lake.lake import Lake, columns_to_table
+from medpipe_assets.lake.lake import Lake, columns_to_table, conform
 from medpipe_assets.lake.leases import Lease
-from medpipe_assets.lake.ledger import DONE, QUARANTINED, Work, inputs_of, read_vouched, sweep, verdicts, work_list
+from medpipe_assets.lake.ledger import (
+    DONE,
+    QUARANTINED,
+    Work,
+    inputs_of,
+    read_vouched,
+    sweep,
+    verdicts,
+    withdraw,
+    work_list,
+)
 from medpipe_assets.lake.schemas import tables_of
 
 Columns = dict[str, list[Any]]
@@ -134,7 +144,7 @@ class StageReport:
 @dataclass
 class _Chunk:
     outputs: list[tuple[str, Output | DocumentError]] = field(default_factory=list)
-    read: list[Tables] = field(default_factory=list)
+    read: list[tuple[set[str], Tables]] = field(default_factory=list)  # with the documents not committed yet
     begun: float = field(default_factory=time.monotonic)
 
     def is_full(self, settings: ChunkSettings) -> bool:
@@ -164,7 +174,11 @@ def run_stage(
         if not lease.clean:
             with lake.leases.commit(lease):
                 report.swept = sweep(lake, stage.name, day)
-        work = _work(lake, stage, day, selection)
+        inputs, own = inputs_of(lake, stage.name, day), verdicts(lake, stage.name, [day])
+        if gone := own.keys() - inputs.keys():
+            with lake.leases.commit(lease):
+                withdraw(lake, stage.name, day, gone)
+        work = work_list(inputs, own, stage.version, only=selection.only, force=selection.force)
         progress.begin(stage.name, len(work.input_versions))
         if work.input_versions:
             with lake.leases.commit(lease):
@@ -175,16 +189,6 @@ def run_stage(
                 sweep(lake, stage.name, day)
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _work(lake: Lake, stage: Stage, day: dt.date, selection: Selection) -> Work:
-    return work_list(
-        inputs_of(lake, stage.name, day),
-        verdicts(lake, stage.name, [day]),
-        stage.version,
-        only=selection.only,
-        force=selection.force,
-    )
 
 
 def _run_chunks(
@@ -204,14 +208,16 @@ def _run_chunks(
     def tasks() -> Iterator[Task]:
         for ids in _batches(list(work.input_versions), settings.documents):
             read = _read(lake, stage, day, ids)
-            chunk.read.append(read)
+            chunk.read.append((set(ids), read))
             yield from _tasks(ids, read)
 
     def commit() -> None:
         with lake.leases.commit(lease):
             _commit(lake, stage, day, work, chunk, lease, report, run_id)
-        # Documents still in the pool were read before this commit, so what was read last stays.
-        chunk.outputs, chunk.read, chunk.begun = [], chunk.read[-2:], time.monotonic()
+        # What was read for documents that are still in the pool stays for the checks of their chunk.
+        committed = {document_id for document_id, _ in chunk.outputs}
+        chunk.read = [(left, tables) for ids, tables in chunk.read if (left := ids - committed)]
+        chunk.outputs, chunk.begun = [], time.monotonic()
 
     in_process = PoolSettings(0)
     for task, output in map_tasks(stage.process, tasks(), pool if stage.parallel else in_process):
@@ -265,7 +271,8 @@ def _commit(
     except ValueError:
         outputs = {d: _if_it_fits(stage, work, d, output, common) for d, output in outputs.items()}
         tables = _assemble(stage, work, outputs, common)
-    for document_id, check in _offending(stage, tables, chunk.read).items():
+    read = [of_batch for _, of_batch in chunk.read]
+    for document_id, check in _offending(stage, tables, read, outputs).items():
         outputs[document_id] = DocumentError(Reason.INCONSISTENT, f"its rows fail the check {check}")
     quarantined = {d: output for d, output in outputs.items() if isinstance(output, DocumentError)}
     counts: dict[str, int] = dict.fromkeys(outputs, 0)
@@ -304,7 +311,11 @@ def _commit(
 def _assemble(
     stage: Stage, work: Work, outputs: Mapping[str, Output | DocumentError], common: Mapping[str, Any]
 ) -> dict[str, pa.Table]:
-    """The chunk's rows, table by table, with the common columns added."""
+    """The chunk's rows, table by table, with the common columns added.
+
+    Raises:
+        ValueError: where some document's values do not fit a contract.
+    """
     assembled: dict[str, pa.Table] = {}
     for contract in tables_of(stage.name):
         columns: Columns = {column.name: [] for column in contract.columns}
@@ -312,15 +323,23 @@ def _assemble(
             if isinstance(output, DocumentError):
                 continue
             own = output.tables.get(contract.name, {})
-            count = len(next(iter(own.values()), ()))
+            count = _length(contract.name, own)
             for name, values in own.items():
                 columns[name] += values
             columns["document_id"] += [document_id] * count
             columns["input_version"] += [work.input_versions[document_id]] * count
         total = len(columns["document_id"])
         columns |= {name: [value] * total for name, value in common.items()}
-        assembled[contract.name] = columns_to_table(contract.name, columns)
+        assembled[contract.name] = conform(contract, columns_to_table(contract.name, columns))
     return assembled
+
+
+def _length(table: str, columns: Columns) -> int:
+    """The number of rows. Ragged columns of two documents may even out, so each document's are looked at."""
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"{table}: columns of different lengths")
+    return next(iter(lengths), 0)
 
 
 def _if_it_fits(
@@ -334,10 +353,10 @@ def _if_it_fits(
     return output
 
 
-def _offending(stage: Stage, made: Tables, read: Sequence[Tables]) -> dict[str, str]:
-    """Documents whose rows fail one of the stage's checks, with the check's name."""
+def _offending(stage: Stage, made: Tables, read: Sequence[Tables], documents: Collection[str]) -> dict[str, str]:
+    """Those of the documents whose rows fail one of the stage's checks, with the check's name."""
     inputs = {name: pa.concat_tables([tables[name] for tables in read]) for name in stage.reads} if read else {}
-    return {d: name for name, offenders in stage.check({**inputs, **made}).items() for d in offenders}
+    return {d: name for name, offenders in stage.check({**inputs, **made}).items() for d in offenders if d in documents}
 
 
 def _failures(lake: Lake, outputs: Mapping[str, Output | DocumentError]) -> list[quarantine.Failure]:

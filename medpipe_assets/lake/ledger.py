@@ -195,21 +195,14 @@ def sweep(lake: Lake, stage: str, day: dt.date) -> int:
     return len(swept)
 
 
-def withdraw(lake: Lake, stage: str, day: dt.date) -> int:
+def withdraw(lake: Lake, stage: str, day: dt.date, documents: Collection[str]) -> None:
     """Take back a stage's verdicts on documents that the stage before no longer has done, and the rows they vouch for.
 
     Codes of a document whose text can no longer be read would otherwise stand for ever, without their evidence.
-
-    Returns:
-        The number of documents concerned.
     """
-    gone = verdicts(lake, stage, [day]).keys() - inputs_of(lake, stage, day).keys()
-    if gone:
-        lake.write(
-            "stage_status", empty("stage_status"), replace=And(EqualTo("stage", stage), documents_of_day(day, gone))
-        )
-        sweep(lake, stage, day)
-    return len(gone)
+    of_stage = And(EqualTo("stage", stage), documents_of_day(day, documents))
+    lake.write("stage_status", empty("stage_status"), replace=of_stage)
+    sweep(lake, stage, day)
 
 
 def _documents_with_other_rows(rows: pa.Table, kept: pa.Table) -> set[str]:

@@ -69,11 +69,18 @@ def verdict_row(document_id: str, stage: str = "raw_documents", **more: Any) -> 
 
 
 def content(lake: Lake, tables: Sequence[str], leave_out: Iterable[str] = VOLATILE) -> dict[str, list[str]]:
-    """What tables hold, in a fixed order, without the columns that tell one run from another."""
+    """What tables hold, in a fixed order, without the columns that tell one run from another.
+
+    Of other times only whether they are set counts, unless nothing is left out.
+    """
     left_out = set(leave_out)
+
+    def told(value: Any) -> Any:
+        return "a time" if left_out and isinstance(value, dt.datetime) else value
+
     return {
         name: sorted(
-            repr({column: value for column, value in row.items() if column not in left_out})
+            repr({column: told(value) for column, value in row.items() if column not in left_out})
             for row in lake.read(name).to_pylist()
         )
         for name in tables

@@ -257,19 +257,15 @@ def test_a_sweep_of_a_clean_day_changes_no_table(lake: Lake) -> None:
     assert lake.table("pages").current_snapshot() == before
 
 
-def test_a_verdict_is_withdrawn_when_the_stage_before_no_longer_has_the_document_done(lake: Lake) -> None:
-    kept, failed = document(1), document(2)
-    receive(lake, [kept, failed])
-    put(lake, "stage_status", verdict_row(kept), verdict_row(failed, outcome=QUARANTINED, reason="timeout"))
-    for stage in ("extracted_text", "translated_text"):
-        put(lake, "stage_status", verdict_row(kept, stage), verdict_row(failed, stage))
-    put(lake, "pages", _page(kept, text="kept"), _page(failed, text="of bytes that can no longer be read"))
-    assert withdraw(lake, "extracted_text", DAY) == 1
+def test_a_withdrawn_verdict_is_gone_with_its_rows_and_no_other_is(lake: Lake) -> None:
+    kept, withdrawn = document(1), document(2)
+    for stage in ("raw_documents", "extracted_text", "translated_text"):
+        put(lake, "stage_status", verdict_row(kept, stage), verdict_row(withdrawn, stage))
+    put(lake, "pages", _page(kept, text="kept"), _page(withdrawn, text="of bytes that can no longer be read"))
+    withdraw(lake, "extracted_text", DAY, {withdrawn})
     assert set(verdicts(lake, "extracted_text")) == {kept}
-    assert set(verdicts(lake, "raw_documents")) == {kept, failed}
-    assert set(verdicts(lake, "translated_text")) == {kept, failed}
+    assert set(verdicts(lake, "raw_documents")) == set(verdicts(lake, "translated_text")) == {kept, withdrawn}
     assert lake.read("pages")["text"].to_pylist() == ["kept"]
-    assert withdraw(lake, "extracted_text", DAY) == 0
 
 
 # Conservation
