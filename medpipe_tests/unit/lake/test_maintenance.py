@@ -75,6 +75,14 @@ def test_maintaining_twice_is_maintaining_once(lake: Lake) -> None:
     assert (lake.files("pages"), everything(lake)) == (files, rows_then)
 
 
+def test_tables_without_days_are_left_as_they_are(lake: Lake) -> None:
+    for n in range(FILES + 1):
+        put(lake, "stage_versions", {"stage": "entities", "stage_version": str(n)})
+    before = everything(lake)
+    maintain(lake)
+    assert everything(lake) == before
+
+
 def test_an_empty_lake_needs_no_maintenance(lake: Lake) -> None:
     assert set(maintain(lake).values()) == {0}
     assert not any(lake.exists(name) for name in TABLES)
