@@ -44,7 +44,7 @@ ui: setup ## Start the web UI on the same lake, with the daemon that watches the
 
 engines: ## Add Apertium's translators (Debian or Ubuntu, as root)
 	@if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq apertium apertium-eng-spa apertium-fra-spa apertium-es-pt apertium-es-it; \
+		apt-get update -qq && apt-get install -y -qq apertium apertium-eng-spa apertium-fr-es apertium-es-pt apertium-spa-ita; \
 	else \
 		echo "make engines needs apt-get and root: without Apertium, translation is a word-by-word gloss; codes are the same"; \
 	fi

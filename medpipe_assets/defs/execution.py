@@ -22,6 +22,8 @@ DAGSTER_YAML = """\
 # Written once by medpipe; yours to change.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   runs:
     max_concurrent_runs: 2

@@ -42,7 +42,7 @@ class ConsumerReport:
 
 def sql_of(name: str) -> str:
     """The table's definition, in Athena's dialect."""
-    return files("medpipe_assets.datasets.documents").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return files("medpipe_assets").joinpath("datasets", "documents", f"{name}.sql").read_text(encoding="utf-8")
 
 
 def current_documents(lake: Lake) -> set[str]:

@@ -88,7 +88,6 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         code_version=code_version,
         metadata=_definition_metadata(*tables_of(stage)),
         retry_policy=RETRY,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     )
     def run(
         context: dg.AssetExecutionContext,
@@ -153,7 +152,6 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
         description=description,
         metadata=_definition_metadata(TABLES[name]),
         check_specs=[audited],
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     )
     def run(
         context: dg.AssetExecutionContext, lake: LakeResource, reprocess: Reprocess, progress: dg.ResourceParam[Any]
@@ -185,7 +183,6 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
     kinds={"iceberg"},
     description="What could not be processed, at which stage and why. The stages write it; this counts what stands.",
     metadata=_definition_metadata(TABLES["quarantine"]),
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
 )
 def quarantine(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     with private_errors():

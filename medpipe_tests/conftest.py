@@ -1,0 +1,19 @@
+"""What all tests share: hypothesis without deadlines (machines differ), and no setting of the developer's own shell."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("medpipe", deadline=None, print_blob=True)
+settings.load_profile("medpipe")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MEDPIPE_ variable, a bucket or a DAGSTER_HOME of the shell must not change what is tested."""
+    for name in list(os.environ):
+        if name.startswith("MEDPIPE_") and name != "MEDPIPE_CORPORA":
+            monkeypatch.delenv(name)
+    for name in ("RAW_BUCKET", "PREPROCESSED_BUCKET", "PARQUET_BUCKET", "STAGING_BUCKET", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
