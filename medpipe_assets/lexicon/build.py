@@ -126,6 +126,8 @@ def defaults(rows: Sequence[tabular.Row]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for row in reversed(rows):  # a child stands after its parent, so its own default is known first
         likely = sorted((rank, c.code) for c in children[row.code] if (rank := _says_more(c)) is not None)
+        if len(children[row.code]) == 1:
+            likely = [((0, 0), children[row.code][0].code)]
         chosen[row.code] = row.code if row.leaf or not likely else chosen[likely[0][1]]
     return chosen
 
@@ -154,15 +156,21 @@ def number(concepts: str) -> int:
 
 def _compiled_language(code: str) -> dict[str, Any]:
     default = defaults(_rows())
-    known = [term for term in terms.own() if term.language == code]
+    own = [term for term in terms.own() if term.language == code]
+    known = own
     cognates: dict[str, str] = {}
     if code == "en":
-        known += terms.of_tabular(_rows())
+        known = [*own, *terms.of_tabular(_rows())]
     else:
         cognates = language("en")["cognates"]
     read = cache(lambda word: concept(word, code, cognates))
     refused = {_bag(text, read)[0] for text in terms.not_conditions(code)}
     found = _ranked(known, read, default)
+    shouted = {
+        t.text: [default.get(t.code, t.code), True]
+        for t in own
+        if t.text.isupper() and _bag(t.text, read)[0] in refused
+    }
     kept = {bag: ranked for bag, ranked in found.items() if bag not in refused}
     return {
         "number": [number(" ".join(bag)) for bag in kept],
@@ -171,9 +179,8 @@ def _compiled_language(code: str) -> dict[str, Any]:
         "kind": [kind for _, _, kind in kept.values()],
         "longest": max(map(len, kept), default=1),
         "cognates": skeletons(_by_frequency(kept)) if code == "en" else {},
-        "abbreviations": {
-            a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code
-        },
+        "abbreviations": shouted  # refused as a word ('hearing aids'), it still counts in capitals
+        | {a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code},
     }
 
 

@@ -26,6 +26,9 @@ STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Words that change nothing about what is named, as folded; left out of terms and texts alike."""
 
+JOINED: Final = re.compile(r",|\b(?:and|or|y|o|u|et|ou|e|ed|und|oder)\b", re.IGNORECASE)
+"""What joins two things rather than naming one: no term out of order reaches across it ('dedo y dolor')."""
+
 SHORTEST: Final = 5
 """Letters of a skeleton: shorter ones meet by chance ('parto' and 'part', 'diario' and 'diarrhea')."""
 

@@ -108,3 +108,18 @@ def test_hepatitis_is_not_hepatitis_a() -> None:
 def test_a_text_without_words_has_no_sense() -> None:
     assert lexicon.load("en").sense("") is None
     assert lexicon.load("en").sense(" of the ") is None
+
+
+def test_an_ambiguous_abbreviation_counts_only_in_capitals() -> None:
+    assert named("She has AIDS.") == {"AIDS": "B20"}
+    assert named("She wears hearing aids.") == {}
+
+
+def test_capitals_mark_no_abbreviation_where_all_is_in_capitals() -> None:
+    assert "AIDS" not in named("HEARING AIDS WERE CHECKED")
+
+
+def test_no_term_out_of_order_reaches_across_a_conjunction_or_a_comma() -> None:
+    assert "finger and pain" not in named("the finger and pain")
+    assert "finger, pain" not in named("the finger, pain")
+    assert "finger with pain" in named("the finger with pain")
