@@ -17,7 +17,7 @@ MAX_DOCUMENT_BYTES = 500 * 1024 * 1024
 
 @dataclass(frozen=True)
 class LocalInbox:
-    """Files, and folders with all files below them. Hidden files and links out of a folder are left alone.
+    """Files, and folders with all files below them. Hidden files, links out of a folder and lakes are left alone.
 
     Args:
         paths: files and folders.
@@ -45,11 +45,16 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield absolute
             continue
         for folder, folders, files in os.walk(absolute):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(name for name in folders if not (name.startswith(".") or _is_lake(Path(folder, name))))
             for name in sorted(files):
                 file = Path(folder, name)
                 if not name.startswith(".") and file.is_file() and not file.is_symlink():
                     yield file
+
+
+def _is_lake(folder: Path) -> bool:
+    """Whether a folder is a lake: by default one lies in the current folder, and would take itself in."""
+    return all((folder / name).exists() for name in ("catalog.db", "leases.db"))
 
 
 def _version(status: os.stat_result) -> str:
