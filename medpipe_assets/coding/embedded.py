@@ -22,7 +22,7 @@ from medpipe_assets.coding import icd10cm, validity
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
 from medpipe_assets.lexicon import build, lexicon
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 """Raise it when the same lexicon would give other codes or scores."""
 ACCEPTED: Final = 0.35
 """A document's code is accepted from this probability on: any kind of term will do, but no vague term, no category and

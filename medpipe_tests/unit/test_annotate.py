@@ -1,8 +1,13 @@
 """A text annotated with no lake."""
 
 import json
+import os
+from pathlib import Path
+
+import pytest
 
 from medpipe_assets.annotate import annotate
+from medpipe_assets.coding.embedded import ACCEPTED
 
 TEXT = "The patient has hypertension and type 2 diabetes. She denies chest pain. Metformin 500 mg twice daily."
 
@@ -33,3 +38,22 @@ def test_a_medication_comes_with_its_dose() -> None:
 
 def test_a_language_without_terms_has_no_entities() -> None:
     assert list(annotate("高血圧の患者です。", "ja")) == []
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize(("folder", "language", "floor"), [("text_files", "es", 0.45), ("text_files_en", "en", 0.42)])
+def test_codes_of_real_notes_meet_the_gold_standard_often_enough(folder: str, language: str, floor: float) -> None:
+    """Micro-F1 of asserted, likely codes on CodiEsp's development part."""
+    corpora = Path(os.environ.get("MEDPIPE_CORPORA", Path(__file__).parents[3] / "shared" / "data"))
+    part = corpora / "codiesp" / "dev"
+    if not part.is_dir():
+        pytest.skip(f"the CodiEsp corpus is not in {corpora}")
+    gold = {tuple(line.upper().split("\t")[:2]) for line in (part / "devD.tsv").read_text().splitlines()}
+    found = {
+        (note.stem.upper(), code["code"])
+        for note in (part / folder).glob("*.txt")
+        for entity in annotate(note.read_text(encoding="utf-8"), language)
+        for code in entity["codes"]
+        if code["asserted"] and code["score"] >= ACCEPTED
+    }
+    assert 2 * len(gold & found) / (len(gold) + len(found)) >= floor
