@@ -9,7 +9,7 @@ from typing import Any
 
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText
-from medpipe_assets.language import identify
+from medpipe_assets.language import UNDETERMINED, identify
 from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_assets.recognition.engine import NOT_ASSERTED, Mention
 
@@ -18,13 +18,14 @@ def annotate(text: str, language: str | None) -> Iterator[dict[str, Any]]:
     """The entities of a text, in order, as plain dicts that JSON can hold.
 
     Args:
-        language: ISO 639-1; None to have it found from the text. A text in a language without terms has no entities.
+        language: ISO 639-1; None to have it found from the text, which is taken for English where it is too short to
+            tell. A text in a language without terms has no entities.
 
     Yields:
         category, type, text, begin, end (of the first and last span), spans, score, traits, attributes, and codes (best
         first; each with code, description, score, billable, flags, method, review and asserted).
     """
-    language = language or identify(text)
+    language = language or identify(text).replace(UNDETERMINED, "en")
     recogniser, coder = EmbeddedRecognition(), EmbeddedCoding()
     if not recogniser.supports(language):
         return

@@ -70,7 +70,7 @@ def abbreviations() -> Iterator[Abbreviation]:
 
 @cache
 def not_conditions(language: str) -> frozenset[str]:
-    """Terms of the tabular list that in running text hardly ever name what their code means ('contact', 'stage 2')."""
+    """Terms that in running text hardly ever name what their code means ('contact', 'stage 2'); never looked for."""
     return frozenset(row["term"] for row in table("not_conditions.tsv") if row["language"] == language)
 
 

@@ -31,6 +31,10 @@ def test_the_language_is_found_from_the_text() -> None:
     assert codes["hipertensión arterial"] == "I10"
 
 
+def test_a_text_too_short_to_tell_is_read_as_english() -> None:
+    assert [entity["text"] for entity in annotate("asthma", None)] == ["asthma"]
+
+
 def test_a_medication_comes_with_its_dose() -> None:
     (medication,) = [e for e in annotate(TEXT, "en") if e["category"] == "MEDICATION"]
     assert "500 mg" in [attribute["text"] for attribute in medication["attributes"]]
