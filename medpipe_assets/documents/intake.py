@@ -6,7 +6,9 @@ new arrivals writes one, and whatever run comes next takes them in. It goes when
 """
 
 import datetime as dt
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from medpipe_assets.documents.stage import SILENCE, Progress
-from medpipe_assets.errors import DocumentError
+from medpipe_assets.errors import ConfigurationError, DocumentError
 from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import ZIP, sniff
 from medpipe_assets.inbox.engine import Arrival, source_id
@@ -170,6 +172,9 @@ def _commit(lake: Lake, lease: Lease, day: dt.date, chunk: _Chunk, run_id: str, 
     sequence = list(lake.leases.next_numbers("document_sources", count))
     with lake.leases.commit(lease):
         quarantine.record(lake, INBOX, day, chunk.failures, sources, run_id=run_id, now=now)
+        read = set(sources) - {failure.source_id for failure in chunk.failures}
+        for earlier in _days_of_failures(lake, read) - {day}:
+            quarantine.record(lake, INBOX, earlier, [], read, run_id=run_id, now=now)
         columns: dict[str, list[Any]] = {
             "source_id": sources,
             "document_id": documents,
@@ -189,6 +194,12 @@ def _commit(lake: Lake, lease: Lease, day: dt.date, chunk: _Chunk, run_id: str, 
     report.size_bytes += chunk.size_bytes
 
 
+def _days_of_failures(lake: Lake, sources: Collection[str]) -> set[dt.date]:
+    """The days on which these sources failed to be read and that nothing has resolved since."""
+    standing = quarantine.open_failures(lake)
+    return {row["ingest_date"] for row in standing if row["stage"] == INBOX and row["source_id"] in sources}
+
+
 def documents_of(lake: Lake, uris: Collection[str]) -> dict[str, list[str]]:
     """The current documents of sources (and of the members of ZIPs), with the URIs that hold each, in listed order."""
     rows = lake.read("document_sources", ("uri", "document_id", "sequence", "deleted"))
@@ -201,3 +212,25 @@ def documents_of(lake: Lake, uris: Collection[str]) -> dict[str, list[str]]:
         if document_id is not None:
             found.setdefault(document_id, []).append(uri)
     return found
+
+
+def keep_list(lake: Lake, documents: Collection[str]) -> str:
+    """Put a list of document ids into the lake, for a run's configuration to name; returns its id."""
+    listed = "\n".join(sorted(documents)).encode()
+    identity = hashlib.sha256(listed).hexdigest()[:32]
+    write_atomically(lake.location.raw_path / "lists" / identity, listed)
+    return identity
+
+
+def read_list(lake: Lake, identity: str) -> frozenset[str]:
+    """The document ids of a list.
+
+    Raises:
+        ConfigurationError: where there is no such list.
+    """
+    if not re.fullmatch(r"[0-9a-f]{32}", identity):
+        raise ConfigurationError("a document_list is named by 32 hex digits")
+    try:
+        return frozenset((lake.location.raw_path / "lists" / identity).read_text().splitlines())
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no document_list {identity} in this lake") from None
