@@ -22,7 +22,7 @@ from medpipe_assets.lexicon import tabular, terms
 from medpipe_assets.lexicon.concepts import concept, skeletons
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "3"
+CODE_VERSION: Final = "4"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
@@ -134,10 +134,10 @@ def defaults(rows: Sequence[tabular.Row]) -> dict[str, str]:
 
 _LITTLE_SAID: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
-    for pattern in (r"\bunspecified\b| nos$", r"\buncomplicated\b", r"\bwithout (?!.*\bwith )", r"^other\b")
+    for pattern in (r"\bunspecified\b|\bunknown$| nos$", r"\buncomplicated\b", r"\bwithout (?!.*\bwith )", r"^other\b")
 )
 """What the titles of codes say that stand for their whole category, the least saying first."""
-_MORE_SAID: Final = re.compile(r"\bwith (?:unspecified|other)\b", re.IGNORECASE)
+_MORE_SAID: Final = re.compile(r"\bwith (?:unspecified|other|loss)\b", re.IGNORECASE)
 
 
 def _says_more(row: tabular.Row) -> tuple[int, int] | None:

@@ -57,7 +57,16 @@ def defaults() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("category", "default"),
-    [("E11", "E11.9"), ("J47", "J47.9"), ("I10", "I10"), ("D72.1", "D72.10"), ("S72.00", "S72.009"), ("K35", "K35.80")],
+    [
+        ("E11", "E11.9"),
+        ("J47", "J47.9"),
+        ("I10", "I10"),
+        ("D72.1", "D72.10"),
+        ("S72.00", "S72.009"),
+        ("K35", "K35.80"),
+        ("S06.0", "S06.0XA"),
+        ("F17", "F17.200"),
+    ],
 )
 def test_a_category_stands_for_its_unspecified_leaf(defaults: dict[str, str], category: str, default: str) -> None:
     assert defaults[category].startswith(default)
