@@ -137,7 +137,7 @@ _LITTLE_SAID: Final = tuple(
     for pattern in (r"\bunspecified\b|\bunknown$| nos$", r"\buncomplicated\b", r"\bwithout (?!.*\bwith )", r"^other\b")
 )
 """What the titles of codes say that stand for their whole category, the least saying first."""
-_MORE_SAID: Final = re.compile(r"\bwith (?:unspecified|other|loss)\b", re.IGNORECASE)
+_MORE_SAID: Final = re.compile(r"\bwith (?:unspecified|other|loss(?!.*unknown$))\b", re.IGNORECASE)
 
 
 def _says_more(row: tabular.Row) -> tuple[int, int] | None:
