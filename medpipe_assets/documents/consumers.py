@@ -164,17 +164,20 @@ def _select(lake: Lake, name: str, states: Mapping[dt.date, _State]) -> pa.Table
 
 
 def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa.Table) -> Findings:
-    """What must hold of a consumer table's days: keys unique, no document lost or foreign, evidence complete."""
+    """What must hold of a consumer table's days: keys unique, no document lost, foreign or on another's day."""
     expected = {d for found in documents.values() for d in found}
     listed = rows["document_id"].to_pylist()
-    findings: dict[str, Collection[str]] = {"documents_are_current": set(listed) - expected}
+    placed = zip(rows["ingest_date"].to_pylist(), listed, strict=True)
+    findings: dict[str, Collection[str]] = {
+        "documents_are_current": {d for day, d in placed if d not in documents.get(day, ())}
+    }
     if name == "document_summary":
         findings["every_document_is_there"] = expected - set(listed)
         keys: list[tuple[str, ...]] = [(d,) for d in listed]
     else:
         keys = list(zip(listed, rows["code_system"].to_pylist(), rows["code"].to_pylist(), strict=True))
         probability = rows["probability"]
-        odd = pc.or_(pc.less(probability, 0), pc.greater(probability, 1))
-        findings["probabilities_in_range"] = set(rows["document_id"].filter(odd).to_pylist())
+        fine = pc.and_(pc.greater_equal(probability, 0), pc.less_equal(probability, 1))  # not so for NaN
+        findings["probabilities_in_range"] = set(rows["document_id"].filter(pc.invert(fine)).to_pylist())
     findings["keys_are_unique"] = {key[0] for key, count in Counter(keys).items() if count > 1}
     return findings

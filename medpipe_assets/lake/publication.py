@@ -48,9 +48,14 @@ def publish(
 
     Returns:
         The findings; where any check has some, the table is left as it was.
+
+    Raises:
+        ValueError: where the rows do not fit the contract, or are of other days, which they would double unseen.
     """
     table = lake.table(name)
     rows = conform(TABLES[name], rows)
+    if not set(rows["ingest_date"].unique().to_pylist()) <= set(notes):
+        raise ValueError(f"{name}: rows of days that are not to be published")
     if table.current_snapshot() is None:
         table.append(TABLES[name].schema.empty_table())
     _remove_branches(lake, table, lease)

@@ -154,3 +154,9 @@ def test_rows_that_do_not_fit_the_contract_are_not_staged(lake: Lake, lease: Lea
     with pytest.raises(ValueError, match="code"):
         publish(lake, TABLE, rows(TABLE, diagnosis("A")).drop_columns(["code"]), passing, lease, notes={DAY: "1"})
     assert built_from(lake, TABLE, DAY) is None
+
+
+def test_rows_of_days_that_are_not_published_are_refused(lake: Lake, lease: Lease) -> None:
+    with pytest.raises(ValueError, match="days"):
+        put_out(lake, lease, {DAY: "1"}, diagnosis("A"), diagnosis("B", NEXT_DAY))
+    assert codes(lake) == []

@@ -1,0 +1,281 @@
+"""Consumer tables: asserted codes with their evidence, current documents alone, and no publication without a change."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from medpipe_assets.documents.consumers import (
+    CONSUMERS,
+    ConsumerReport,
+    affected_days,
+    audit_rows,
+    current_documents,
+    is_stale,
+    rebuild,
+)
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.schemas import STAGES
+from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, document, put, rows, verdict_row
+
+A, B = document("a"), document("b")
+TEXT = "Señora Ruiz: asthma, no fever. Asthma since 2010."
+FIRST, SECOND = TEXT.index("asthma"), TEXT.index("Asthma")
+FEVER = TEXT.index("fever")
+
+Mention = tuple[int, str, str, bool]
+"""Where a mention begins, its words, its code, and whether it is asserted."""
+MENTIONS: Sequence[Mention] = (
+    (SECOND, "Asthma", "J45.909", True),
+    (FIRST, "asthma", "J45.909", True),
+    (FEVER, "fever", "R50.9", False),
+)
+
+
+def take_in(lake: Lake, document_id: str, source: str = "s", day: dt.date = DAY) -> None:
+    (number,) = lake.leases.next_numbers("document_sources", 1)
+    put(
+        lake,
+        "document_sources",
+        {"source_id": source, "document_id": document_id, "ingest_date": day, "sequence": number},
+    )
+
+
+def process(
+    lake: Lake,
+    document_id: str,
+    mentions: Sequence[Mention] = MENTIONS,
+    day: dt.date = DAY,
+    run_id: str = "first",
+    stages: Sequence[str] = STAGES,
+) -> None:
+    """Rows and verdicts of all stages for one document, as the engines would have made them."""
+    common = {"document_id": document_id, "ingest_date": day, "run_id": run_id}
+    put(lake, "raw_documents", {**common, "media_type": "text/plain"})
+    put(lake, "pages", {**common, "page": 1, "text": TEXT, "language": "en", "method": "ocr"})
+    put(lake, "words", *({**common, "word_index": n} for n in range(7)))
+    for begin, text, code, asserted in mentions:
+        entity = f"{document_id[:4]} at {begin}"
+        span = {"page": 1, "begin": begin, "end": begin + len(text)}
+        put(lake, "entities", {**common, "entity_id": entity, "text": text, "source_spans": [span]})
+        put(
+            lake,
+            "icd10_mappings",
+            {**common, "entity_id": entity, "code": code, "asserted": asserted, "code_system": "ICD-10-CM"},
+        )
+    for code in sorted({code for _, _, code, _ in mentions}):
+        asserted = any(mention[3] for mention in mentions if mention[2] == code)
+        put(
+            lake,
+            "document_codes",
+            {**common, "code": code, "code_system": "ICD-10-CM", "asserted": asserted, "probability": 0.75},
+        )
+    fence = {"first": 1}.get(run_id, 2)
+    put(lake, "stage_status", *(verdict_row(stage=stage, fence=fence, **common) for stage in stages))
+
+
+def rebuild_all(lake: Lake, day: dt.date = DAY) -> dict[str, ConsumerReport]:
+    return {name: rebuild(lake, name, day) for name in CONSUMERS}
+
+
+def snapshots(lake: Lake) -> dict[str, object]:
+    return {name: lake.table(name).current_snapshot() for name in CONSUMERS}
+
+
+def summary(lake: Lake) -> dict[str, dict[str, object]]:
+    return {row["document_id"]: row for row in lake.read("document_summary").to_pylist()}
+
+
+def test_diagnoses_hold_asserted_codes_alone_with_their_first_evidence(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    assert all(report.published for report in rebuild_all(lake).values())
+    (row,) = lake.read("diagnoses").to_pylist()
+    assert (row["document_id"], row["code"], row["mentions"], row["probability"]) == (A, "J45.909", 2, 0.75)
+    assert (row["evidence_begin"], row["evidence_text"]) == (FIRST, "asthma")
+    page = lake.read("pages")["text"].to_pylist()[row["evidence_page"] - 1]
+    assert page[row["evidence_begin"] : row["evidence_end"]] == row["evidence_text"]
+
+
+def test_a_document_is_summed_up(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    row = summary(lake)[A]
+    told = {"media_type": "text/plain", "languages": "en", "pages": 1, "ocr_pages": 1, "words": 7, "entities": 3}
+    assert row == {
+        **told, "document_id": A, "ingest_date": DAY, "codes": 1, "top_codes": "J45.909", "status": "coded",
+        "quarantined_at": None, "reason": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "status"),
+    [
+        ((), None, "pending"),
+        (STAGES[:3], None, "pending"),
+        (STAGES, None, "no codes"),
+        (STAGES[:1], STAGES[1], "quarantined"),
+    ],
+)
+def test_every_current_document_is_summed_up_wherever_it_stands(
+    lake: Lake, done: Sequence[str], failed: str | None, status: str
+) -> None:
+    take_in(lake, A)
+    put(lake, "stage_status", *(verdict_row(A, stage) for stage in done))
+    if failed:
+        put(lake, "stage_status", verdict_row(A, failed, outcome="quarantined", reason="corrupt"))
+    assert all(report.published for report in rebuild_all(lake).values())
+    row = summary(lake)[A]
+    assert (row["status"], row["quarantined_at"], row["reason"]) == (status, failed, "corrupt" if failed else None)
+
+
+def test_rows_that_no_verdict_vouches_for_are_not_counted(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    put(lake, "words", {"document_id": A, "run_id": "cut off"})
+    put(lake, "document_codes", {"document_id": A, "code": "X", "asserted": True, "run_id": "cut off"})
+    rebuild_all(lake)
+    assert summary(lake)[A]["words"] == 7
+    assert lake.read("diagnoses")["code"].to_pylist() == ["J45.909"]
+
+
+def test_a_rebuild_with_nothing_changed_publishes_nothing(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    before = snapshots(lake)
+    assert [(r.published, r.days) for r in rebuild_all(lake).values()] == [(False, [])] * 2
+    assert snapshots(lake) == before
+    assert not is_stale(lake, DAY)
+
+
+def test_force_publishes_again(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    before = lake.read("diagnoses")
+    assert rebuild(lake, "diagnoses", DAY, force=True).published
+    assert lake.read("diagnoses").equals(before)
+
+
+def test_a_new_verdict_makes_the_day_stale_and_a_rebuild_mends_it(lake: Lake) -> None:
+    take_in(lake, A)
+    assert is_stale(lake, DAY)
+    process(lake, A)
+    rebuild_all(lake)
+    process(lake, A, [(FEVER, "fever", "R50.9", True)], run_id="second")
+    assert is_stale(lake, DAY)
+    rebuild_all(lake)
+    assert lake.read("diagnoses")["code"].to_pylist() == ["R50.9"]
+    assert not is_stale(lake, DAY)
+
+
+def test_a_superseded_document_leaves_its_earlier_day(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    take_in(lake, B, source="other")
+    process(lake, B)
+    rebuild_all(lake)
+    newer = document("newer")
+    take_in(lake, newer, day=NEXT_DAY)
+    process(lake, newer, day=NEXT_DAY)
+    assert current_documents(lake) == {B, newer}
+    assert affected_days(lake, NEXT_DAY) == [DAY, NEXT_DAY]
+    assert rebuild_all(lake, NEXT_DAY)["diagnoses"].days == [DAY, NEXT_DAY]
+    for name in CONSUMERS:
+        found = lake.read(name, ("ingest_date", "document_id")).to_pylist()
+        assert sorted((r["ingest_date"], r["document_id"]) for r in found) == [(DAY, B), (NEXT_DAY, newer)]
+    assert lake.read("icd10_mappings", documents=[A]).num_rows == 3, "its history stays in the stages' tables"
+
+
+def test_a_day_on_which_no_document_is_current_any_more_becomes_empty(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    take_in(lake, B, day=NEXT_DAY)
+    rebuild_all(lake, NEXT_DAY)
+    assert lake.read("diagnoses").num_rows == 0
+    assert set(summary(lake)) == {B}
+
+
+def test_other_days_are_left_alone(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    take_in(lake, B, source="other", day=NEXT_DAY)
+    process(lake, B, day=NEXT_DAY)
+    assert rebuild_all(lake, NEXT_DAY)["diagnoses"].days == [NEXT_DAY]
+    assert set(summary(lake)) == {A, B}
+
+
+def test_a_refused_audit_keeps_the_rows_of_before_and_tells_by_how_many_documents(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    process(lake, A, [(FEVER, "fever", "R50.9", True)], run_id="second")
+    report = rebuild(lake, "diagnoses", DAY, audit=lambda staged: {"suspicious": {A}, "fine": set()})
+    assert (report.published, report.findings) == (False, {"suspicious": 1, "fine": 0})
+    assert lake.read("diagnoses")["code"].to_pylist() == ["J45.909"]
+    assert is_stale(lake, DAY)
+
+
+def test_a_probability_that_is_none_stops_the_publication(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    put(
+        lake,
+        "document_codes",
+        {"document_id": A, "run_id": "first", "code": "R50.9", "code_system": "ICD-10-CM", "probability": 7.0,
+         "asserted": True},
+        {"document_id": A, "run_id": "first", "code": "J45.909", "code_system": "ICD-10-CM", "probability": 7.0,
+         "asserted": True},
+    )  # fmt: skip
+    report = rebuild(lake, "diagnoses", DAY)
+    assert not report.published
+    assert report.findings["keys_are_unique"] == report.findings["probabilities_in_range"] == 1
+    assert lake.read("diagnoses").num_rows == 0
+
+
+# The audit
+
+
+def _diagnosis(**more: object) -> dict[str, object]:
+    return {"document_id": A, "code": "J45.909", "probability": 0.5, **more}
+
+
+def findings(name: str, table: pa.Table, expected: Sequence[str] = (A,)) -> dict[str, set[str]]:
+    return {check: set(found) for check, found in audit_rows(name, {DAY: expected}, table).items() if found}
+
+
+def test_the_audit_passes_good_rows() -> None:
+    assert findings("diagnoses", rows("diagnoses", _diagnosis(), _diagnosis(code="R05.9"))) == {}
+    assert findings("document_summary", rows("document_summary", {"document_id": A})) == {}
+    assert findings("diagnoses", rows("diagnoses"), ()) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "finding"),
+    [
+        ([_diagnosis(), _diagnosis()], {"keys_are_unique": {A}}),
+        ([_diagnosis(document_id=B)], {"documents_are_current": {B}}),
+        ([_diagnosis(probability=1.5)], {"probabilities_in_range": {A}}),
+        ([_diagnosis(probability=-0.5)], {"probabilities_in_range": {A}}),
+        ([_diagnosis(probability=float("nan"))], {"probabilities_in_range": {A}}),
+        ([_diagnosis(ingest_date=NEXT_DAY)], {"documents_are_current": {A}}),
+    ],
+)
+def test_the_audit_finds_spoiled_diagnoses(given: list[dict[str, object]], finding: dict[str, set[str]]) -> None:
+    assert findings("diagnoses", rows("diagnoses", *given)) == finding
+
+
+def test_the_audit_finds_lost_foreign_and_doubled_documents() -> None:
+    table = rows("document_summary", {"document_id": B}, {"document_id": B})
+    assert findings("document_summary", table) == {
+        "documents_are_current": {B},
+        "every_document_is_there": {A},
+        "keys_are_unique": {B},
+    }
+
+
