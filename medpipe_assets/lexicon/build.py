@@ -22,7 +22,7 @@ from medpipe_assets.lexicon import tabular, terms
 from medpipe_assets.lexicon.concepts import concept, skeletons
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "4"
+CODE_VERSION: Final = "5"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")

@@ -14,20 +14,18 @@ from medpipe_assets.lexicon import terms
 from medpipe_assets.lexicon.words import LANGUAGES, folded, normal, normals
 
 STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
-    "en": frozenset("of the a an and or in to by for on at from as is with due its into".split()),
-    "es": frozenset("de del la el los las y e o u en con por un una a al su se lo nivel secundario debido".split()),
-    "fr": frozenset("de du des le la les l d et ou en dans avec par un une a au aux sur".split()),
-    "pt": frozenset("de do da dos das e ou em no na nos nas com por um uma a o ao os as nivel".split()),
+    "en": frozenset("of the a an in to by for on at from as is with due its into".split()),
+    "es": frozenset("de del la el los las en con por un una a al su se lo nivel secundario debido".split()),
+    "fr": frozenset("de du des le la les l d en dans avec par un une a au aux sur".split()),
+    "pt": frozenset("de do da dos das em no na nos nas com por um uma a o ao os as nivel".split()),
     "it": frozenset(
-        "di del della dello dei delle degli dell e ed o in nel nella nell con da dal dalla per un una il lo la i le l "
+        "di del della dello dei delle degli dell in nel nella nell con da dal dalla per un una il lo la i le l "
         "a al alla all d".split()
     ),
-    "de": frozenset("der die das des dem den und oder in im mit bei durch von vom zu zur am an ein eine einer".split()),
+    "de": frozenset("der die das des dem den in im mit bei durch von vom zu zur am an ein eine einer".split()),
 }
-"""Words that change nothing about what is named, as folded; left out of terms and texts alike."""
-
-JOINED: Final = re.compile(r",|\b(?:and|or|y|o|u|et|ou|e|ed|und|oder)\b", re.IGNORECASE)
-"""What joins two things rather than naming one: no term out of order reaches across it ('dedo y dolor')."""
+"""Words that change nothing about what is named, as folded; left out of terms and texts alike. 'And' and 'or' do change
+it: blood and urine are not blood in the urine."""
 
 SHORTEST: Final = 5
 """Letters of a skeleton: shorter ones meet by chance ('parto' and 'part', 'diario' and 'diarrhea')."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpipe_assets.lexicon import build, words
-from medpipe_assets.lexicon.concepts import JOINED, concept
+from medpipe_assets.lexicon.concepts import concept
 from medpipe_assets.lexicon.terms import KINDS
 
 Offsets = tuple[int, int]
@@ -159,7 +159,7 @@ class Lexicon:
                 last = start + length
                 sense = self._sense(self._places[place], reading.concepts[start:last])
                 begin, end = reading.places[start][0], reading.places[last - 1][1]
-                if sense.kind != _BAG or not JOINED.search(text, begin, end):
+                if sense.kind != _BAG or "," not in text[begin:end]:
                     yield Found(begin, end, sense)
 
     def _sense(self, place: int, concepts: Sequence[str]) -> Sense:

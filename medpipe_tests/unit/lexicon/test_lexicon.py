@@ -123,3 +123,8 @@ def test_no_term_out_of_order_reaches_across_a_conjunction_or_a_comma() -> None:
     assert "finger and pain" not in named("the finger and pain")
     assert "finger, pain" not in named("the finger, pain")
     assert "finger with pain" in named("the finger with pain")
+
+
+def test_blood_and_urine_are_not_blood_in_the_urine() -> None:
+    assert named("blood in the urine") == {"blood in the urine": "R31.9"}
+    assert named("blood and urine") == {}
