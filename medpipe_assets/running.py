@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from medpipe_assets import report
-from medpipe_assets.documents.intake import documents_of, pending_receipts, receive
+from medpipe_assets.documents.intake import documents_of, keep_list, pending_receipts, receive
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.inbox.local import LocalInbox
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import first_days
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.progress import progress_for
+
+MAX_LISTED = 1000
+"""More document ids than this go into the lake, and run configuration names the list."""
 
 
 @dataclass
@@ -123,6 +126,13 @@ def reprocess_documents(
         by_day = {d: ids for d, ids in by_day.items() if d == day}
     days = set(by_day) if documents else ({day} if day else set(firsts.values()))
     settings = {
-        d: {"document_ids": by_day.get(d, []), "force": force, "from_stage": from_stage or STAGES[0]} for d in days
+        d: {**_listed(lake, by_day.get(d, [])), "force": force, "from_stage": from_stage or STAGES[0]} for d in days
     }
     return _run(lake, days, profile="", workers=workers, reprocess=settings)
+
+
+def _listed(lake: Lake, documents: list[str]) -> dict[str, Any]:
+    """Configuration that names documents: themselves while they are few, by reference when they are many."""
+    if len(documents) > MAX_LISTED:
+        return {"document_list": keep_list(lake, documents)}
+    return {"document_ids": documents}

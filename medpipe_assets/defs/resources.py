@@ -5,7 +5,6 @@ Everything is read from the environment when a run starts, so that the code loca
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from medpipe_assets.coding.embedded import EmbeddedCoding
+from medpipe_assets.documents.intake import read_list
 from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
 from medpipe_assets.documents.stage import ChunkSettings, Selection
@@ -116,22 +116,27 @@ class RunnerResource(dg.ConfigurableResource[None]):
 class Reprocess(dg.ConfigurableResource[None]):
     """What a run is to do again. Set at launch; empty means: whatever is new, outdated, or may succeed by now.
 
-    `document_ids` restricts the run to these documents of its day. `force` redoes what is up to date and retries what
+    `document_ids` restricts the run to these documents of its day; `document_list` does so for many, by the id under
+    which `intake.keep_list` put them into the lake: run configuration is no place for thousands of ids. `force` redoes
+    what is up to date and retries what
     is in quarantine. `from_stage` leaves the stages before it alone.
     """
 
     document_ids: list[str] = []  # noqa: RUF012 - a pydantic field
+    document_list: str = ""
     force: bool = False
     from_stage: str = STAGES[0]
 
-    def selection(self, stage: str) -> Selection | None:
+    def selection(self, lake: Lake, stage: str) -> Selection | None:
         """Which documents a stage is to process; None where it is to be left alone."""
         if self.from_stage not in STAGES:
             raise ConfigurationError(f"there is no stage '{self.from_stage}': choose one of {', '.join(STAGES)}")
         if STAGES.index(stage) < STAGES.index(self.from_stage):
             return None
-        selection = Selection(force=self.force)
-        return replace(selection, only=frozenset(self.document_ids)) if self.document_ids else selection
+        listed = frozenset(self.document_ids) | (
+            read_list(lake, self.document_list) if self.document_list else frozenset()
+        )
+        return Selection(only=listed or None, force=self.force)
 
 
 class LogProgress:

@@ -17,7 +17,7 @@ from medpipe_assets.documents.checks import Rule, Tables
 from medpipe_assets.documents.stage import Columns, Output, Rows, Stage, Task
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.engine import ExtractionEngine
-from medpipe_assets.extraction.media_type import SUPPORTED, sniff
+from medpipe_assets.extraction.media_type import ONE_PAGE, SUPPORTED, sniff
 from medpipe_assets.extraction.stage import extract_document
 from medpipe_assets.recognition.engine import RecognitionEngine
 from medpipe_assets.recognition.stage import recognise_document
@@ -144,7 +144,7 @@ def _inspect(raw_root: Path, task: Task) -> Output:
     row: Columns = {
         "media_type": [media_type],
         "size_bytes": [len(data)],
-        "page_count": [None],
+        "page_count": [1 if media_type in ONE_PAGE else None],
         "raw_key": [str(_raw_file(Path(), task.document_id))],
     }
     return Output({"raw_documents": row})

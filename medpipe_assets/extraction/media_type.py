@@ -23,6 +23,8 @@ HEIF = frozenset({"image/heic", "image/heif"})
 IMAGES = frozenset(
     {"image/png", "image/jpeg", "image/tiff", "image/bmp", "image/gif", "image/webp", "image/jp2", "image/avif"} | HEIF
 )
+ONE_PAGE = frozenset({RTF, HTML, "image/png", "image/jpeg", "image/bmp"})
+"""Types whose documents have one page, whatever is in them (a DOCX counts as one, a plain text may have form feeds)."""
 SUPPORTED = frozenset({PDF, DOCX, RTF, HTML, PLAIN} | IMAGES)
 
 _PDF_WINDOW = 1024

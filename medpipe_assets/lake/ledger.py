@@ -7,6 +7,7 @@ between data and verdict are there but do not count, and the sweep removes them.
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -214,27 +215,25 @@ def _documents_with_other_rows(rows: pa.Table, kept: pa.Table) -> set[str]:
     return {document_id for document_id, count in counts(rows).items() if count != after.get(document_id, 0)}
 
 
-def conservation(lake: Lake, stage: str, day: dt.date, stage_version: str | None = None) -> dict[str, Any]:
+def conservation(lake: Lake, stage: str, day: dt.date) -> dict[str, Any]:
     """Counts that must balance for a stage's day: inputs = done + quarantined + pending, row counts as vouched for.
 
     Returns:
-        inputs, done, quarantined, pending (no verdict, or an outdated one), and `miscounted`: the ids of done
+        inputs; done and quarantined; pending (no verdict); outdated (those of done and quarantined whose input has a
+        newer version by now: a run restricted to other documents leaves them so); and `miscounted`: the ids of done
         documents whose row_count differs from their rows in the stage's tables.
     """
     inputs = inputs_of(lake, stage, day)
     own = {d: v for d, v in verdicts(lake, stage, [day]).items() if d in inputs}
-    current = {d: v for d, v in own.items() if v.input_version == inputs[d]}
-    if stage_version is not None:
-        current = {d: v for d, v in current.items() if v.stage_version == stage_version}
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for contract in tables_of(stage):
         rows = vouched(lake.read(contract.name, ("document_id", "run_id", "processed_at"), days=[day]), own.values())
-        for document_id in rows["document_id"].to_pylist():
-            found[document_id] = found.get(document_id, 0) + 1
+        found.update(rows["document_id"].to_pylist())
     return {
         "inputs": len(inputs),
-        "done": sum(v.done for v in current.values()),
-        "quarantined": sum(not v.done for v in current.values()),
-        "pending": len(inputs) - len(current),
-        "miscounted": sorted(d for d, v in own.items() if v.done and v.row_count != found.get(d, 0)),
+        "done": sum(v.done for v in own.values()),
+        "quarantined": sum(not v.done for v in own.values()),
+        "pending": len(inputs) - len(own),
+        "outdated": sum(v.input_version != inputs[d] for d, v in own.items()),
+        "miscounted": sorted(d for d, v in own.items() if v.done and v.row_count != found[d]),
     }

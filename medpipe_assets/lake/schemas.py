@@ -116,7 +116,7 @@ RAW_DOCUMENTS = TableContract(
         *COMMON,
         Column("media_type", pa.string(), "IANA media type, found from the content, not the name"),
         Column("size_bytes", pa.int64(), "length in bytes"),
-        Column("page_count", pa.int32(), "number of pages; null until extraction counted them", nullable=True),
+        Column("page_count", pa.int32(), "1 where the format has one page; else null: see pages", nullable=True),
         Column("raw_key", pa.string(), "key of the bytes in the raw zone"),
     ),
     stage="raw_documents",

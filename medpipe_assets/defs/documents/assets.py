@@ -104,7 +104,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
             if stage == "raw_documents":
                 intake = take_in(opened, day, fetch, run_id=context.run.run_id, progress=progress)
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
-            selection = reprocess.selection(stage)
+            selection = reprocess.selection(opened, stage)
             report = StageReport(stage)
             made = stages(engines.open(), opened.location.raw_path)[stage]
             if selection is not None:

@@ -65,7 +65,7 @@ def _stage_checks(stage: str) -> dg.AssetChecksDefinition:
 
 def _conservation_result(stage: str, balance: dict[str, Any]) -> dg.AssetCheckResult:
     miscounted = balance["miscounted"]
-    counts = {name: balance[name] for name in ("inputs", "done", "quarantined", "pending")}
+    counts = {name: balance[name] for name in ("inputs", "done", "quarantined", "pending", "outdated")}
     return dg.AssetCheckResult(
         asset_key=stage,
         check_name="conservation",

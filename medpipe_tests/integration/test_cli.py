@@ -1,0 +1,186 @@
+"""The medpipe command as a person or a script uses it: in a process of its own, over a lake of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from medpipe_assets.cli import main
+from medpipe_tests.integration.conftest import NOTES
+
+MEDPIPE = [sys.executable, "-c", "from medpipe_assets.cli import main; main()"]
+
+
+def medpipe(*words: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("MEDPIPE_", "DAGSTER_"))}
+    return subprocess.run(
+        [*MEDPIPE, *words], input=stdin, capture_output=True, text=True, env={**outside, **environment}, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any], str]:
+    """Notes, lake, the JSON of a run over them, and what the run printed on standard error."""
+    notes = tmp_path_factory.mktemp("notes")
+    for name, text in NOTES.items():
+        (notes / name).write_text(text, encoding="utf-8")
+    (notes / "Zyxwvutson.pdf").write_bytes(b"%PDF-1.7\ncut off")
+    lake = tmp_path_factory.mktemp("lakes") / "lake"
+    ran = medpipe("run", str(notes), "--lake", str(lake), "--workers", "1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    return notes, lake, json.loads(ran.stdout), ran.stderr
+
+
+def test_a_run_says_what_became_of_each_document(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    _, lake, told, errors = done
+    assert told["documents"] == 4 and told["pages"] == 3 and told["words"] > 20
+    assert told["entities"] >= 6 and told["codes"] >= 5
+    (quarantined,) = told["quarantined"]
+    assert quarantined["stage"] == "extracted_text" and quarantined["reason"] == "corrupt"
+    assert set(told["seconds"]) >= {"raw_documents", "extracted_text", "entities", "icd10_mappings", "diagnoses"}
+    assert told["lake"] == str(lake)
+    assert "extracted_text: 4 to do" in errors
+
+
+def test_names_of_files_stay_out_of_json_unless_asked_for(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    notes, lake, told, errors = done
+    assert "Zyxwvutson" not in json.dumps(told) + errors
+    shown = medpipe("run", str(notes), "--lake", str(lake), "--json", "--show-sources")
+    assert "Zyxwvutson" in shown.stdout
+
+
+def test_a_second_run_processes_nothing_and_tells_the_same(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    notes, lake, told, _ = done
+    again = json.loads(medpipe("run", str(notes), "--lake", str(lake), "--json").stdout)
+    volatile = ("seconds", "total_seconds")
+    assert {k: v for k, v in again.items() if k not in volatile} == {k: v for k, v in told.items() if k not in volatile}
+    assert again["seconds"] == {}
+
+
+def test_the_result_is_a_table_for_a_person(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    notes, lake, _, _ = done
+    shown = medpipe("run", str(notes), "--lake", str(lake), COLUMNS="160")
+    for text in ("spanish.txt", "E11.9", "text layer", "quarantined: corrupt", "medpipe query", str(lake)):
+        assert text in shown.stdout
+
+
+def test_sql_answers_in_three_formats(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    lake = str(done[1])
+    sql = "SELECT code, evidence_text FROM diagnoses WHERE code = 'E11.9'"
+    (row,) = json.loads(medpipe("query", sql, "--lake", lake, "--format", "json").stdout)
+    assert row["code"] == "E11.9" and row["evidence_text"].startswith("diabetes")
+    assert medpipe("query", sql, "--lake", lake, "--format", "csv").stdout.splitlines()[0] == "code,evidence_text"
+    assert "E11.9" in medpipe("query", sql, "--lake", lake).stdout
+
+
+def test_sql_sees_the_lake_as_it_was(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    sql = "SELECT count(*) AS n FROM diagnoses"
+    answer = medpipe("query", sql, "--lake", str(done[1]), "--as-of", "2001-01-01", "--format", "json")
+    assert json.loads(answer.stdout) == [{"n": 0}]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("query", "SELECT * FROM diagnosis"), "Did you mean diagnoses"),
+        (("query", "SELEC 1"), "Error"),
+        (("query", "SELECT 1", "--as-of", "yesterday"), "--as-of"),
+        (("show", "nosuchdocument"), "no such document"),
+        (("reprocess", "--from-stage", "nowhere"), "there is no stage"),
+        (("run", "/no/such/folder"), "no such file"),
+        (("run", "s3://bucket/prefix"), "AWS profile"),
+        (("run", ".", "--profile", "nowhere"), "there is no profile"),
+        (("run",), "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_exit_2(
+    done: tuple[Path, Path, dict[str, Any], str], words: tuple[str, ...], hint: str
+) -> None:
+    failed = medpipe(*words, "--lake", str(done[1]))
+    assert failed.returncode == 2
+    assert hint in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_asking_a_lake_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+    failed = medpipe("query", "SELECT 1", "--lake", str(tmp_path / "none"))
+    assert failed.returncode == 2 and "medpipe run" in failed.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_empty_folder_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told = medpipe("run", str(tmp_path / "empty"), "--lake", str(tmp_path / "lake"))
+    assert told.returncode == 0 and "no file" in told.stdout
+
+
+def test_a_documents_story_has_pages_words_codes_and_verdicts(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    notes, lake, _, _ = done
+    story = medpipe("show", str(notes / "spanish.txt"), "--lake", str(lake), COLUMNS="200").stdout
+    for text in ("page 1: es", "diabetes mellitus tipo 2", "E11.9", "negated", "icd10_mappings: done"):
+        assert text in story
+    told = json.loads(medpipe("show", str(notes / "spanish.txt"), "--lake", str(lake), "--json").stdout)
+    assert told["stages"]["entities"]["outcome"] == "done"
+
+
+def test_a_quarantined_documents_story_says_why(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    notes, lake, _, _ = done
+    story = medpipe("show", str(notes / "Zyxwvutson.pdf"), "--lake", str(lake)).stdout
+    assert "extracted_text: quarantined (corrupt)" in story and "translated_text: not reached" in story
+
+
+def test_annotate_needs_no_lake(tmp_path: Path) -> None:
+    told = medpipe("annotate", "--language", "es", stdin="Paciente con neumonía. Niega fiebre.\n", HOME=str(tmp_path))
+    found = {row["text"]: row for row in map(json.loads, told.stdout.splitlines())}
+    assert found["neumonía"]["codes"][0]["code"] == "J18.9"
+    assert "NEGATION" in {trait["name"] for trait in found["fiebre"]["traits"]}
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "json"])
+def test_a_table_is_exported(done: tuple[Path, Path, dict[str, Any], str], tmp_path: Path, form: str) -> None:
+    exported = medpipe("export", "diagnoses", "--format", form, "--out", str(tmp_path), "--lake", str(done[1]))
+    assert exported.returncode == 0
+    assert (tmp_path / f"diagnoses.{form}").stat().st_size > 0
+
+
+def test_reprocessing_one_document_touches_no_other(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    lake = done[1]
+    sql = "SELECT document_id, count(*) AS n FROM stage_status WHERE stage = 'entities' GROUP BY 1"
+
+    def verdicts() -> dict[str, int]:
+        answer = medpipe("query", sql, "--lake", str(lake), "--format", "json").stdout
+        return {row["document_id"]: row["n"] for row in json.loads(answer)}
+
+    before = verdicts()
+    chosen = min(before)
+    words = (
+        "reprocess",
+        "--document",
+        chosen[:12],
+        "--from-stage",
+        "entities",
+        "--force",
+        "--lake",
+        str(lake),
+        "--json",
+    )
+    (outcome,) = json.loads(medpipe(*words).stdout)
+    assert outcome["success"]
+    assert verdicts() == {**before, chosen: before[chosen] + 1}
+
+
+def test_every_command_explains_itself() -> None:
+    for name, command in main.commands.items():
+        told = CliRunner().invoke(main, [name, "--help"])
+        assert told.exit_code == 0 and command.help
+        assert " ".join(command.help.split()[:8]) in " ".join(told.output.split())
+
+
+def test_what_is_written_is_private(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    for folder, _, files in os.walk(done[1]):
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            assert path.stat().st_mode & 0o077 == 0, path.name
