@@ -155,7 +155,8 @@ def number(concepts: str) -> int:
 
 
 def _compiled_language(code: str) -> dict[str, Any]:
-    default = defaults(_rows())
+    table = codes()
+    default = dict(zip(table["code"], table["default"], strict=True))
     own = [term for term in terms.own() if term.language == code]
     known = own
     cognates: dict[str, str] = {}
