@@ -1,6 +1,8 @@
 """The whole graph on a real (ephemeral) Dagster instance, with the embedded engines, on small notes of our own."""
 
 import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -9,8 +11,9 @@ import pyarrow.compute as pc
 import pytest
 
 from medpipe_assets.documents import line
-from medpipe_assets.lake.lake import days_in
+from medpipe_assets.lake.lake import Lake, days_in
 from medpipe_assets.lake.ledger import conservation
+from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_tests.integration.conftest import DAY, NOTES, Graph
 
@@ -139,18 +142,39 @@ CORRUPTIONS = {
 }
 
 
-@pytest.mark.parametrize("check", CORRUPTIONS)
-def test_a_broken_rule_fails_its_check_and_stops_what_is_downstream(graph: Graph, notes: Path, check: str) -> None:
-    graph.receive(notes)
-    assert graph.run().success
-    stage, table, values = CORRUPTIONS[check]
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """A lake whose notes are coded, for tests that spoil a table and put it right again."""
+    folder = tmp_path_factory.mktemp("coded")
+    (folder / "notes").mkdir()
+    for name, text in NOTES.items():
+        (folder / "notes" / name).write_text(text, encoding="utf-8")
+    with dg.DagsterInstance.ephemeral() as instance:
+        graph = Graph(Lake(LakeLocation.under(folder / "lake")), instance)
+        graph.receive(folder / "notes")
+        assert graph.run().success
+        yield graph
+
+
+@contextmanager
+def spoiled(graph: Graph, table: str, change: Callable[[pa.Table], pa.Table]) -> Iterator[None]:
     rows = graph.lake.read(table)
-    first = rows.slice(0, 1).to_pylist()[0] | values
-    if check == "codes_are_valid":
-        first["billable"] = not rows.slice(0, 1).to_pylist()[0]["billable"]
-    corrupted = pa.concat_tables([pa.Table.from_pylist([first], schema=rows.schema), rows.slice(1)])
-    graph.lake.write(table, corrupted, replace=days_in([DAY]))
-    result = graph.run()
+    graph.lake.write(table, change(rows), replace=days_in([DAY]))
+    yield
+    graph.lake.write(table, rows, replace=days_in([DAY]))
+
+
+@pytest.mark.parametrize("check", CORRUPTIONS)
+def test_a_broken_rule_fails_its_check_and_stops_what_is_downstream(coded: Graph, check: str) -> None:
+    stage, table, values = CORRUPTIONS[check]
+
+    def change(rows: pa.Table) -> pa.Table:
+        (first,) = rows.slice(0, 1).to_pylist()
+        wrong = {"billable": not first["billable"]} if check == "codes_are_valid" else values
+        return pa.concat_tables([pa.Table.from_pylist([first | wrong], schema=rows.schema), rows.slice(1)])
+
+    with spoiled(coded, table, change):
+        result = coded.run()
     assert not result.success
     assert check in failed_checks(result)
     downstream = set(CHAIN[CHAIN.index(stage) + 1 :]) | {"quarantine"}
@@ -158,23 +182,18 @@ def test_a_broken_rule_fails_its_check_and_stops_what_is_downstream(graph: Graph
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_lost_row_fails_conservation_and_stops_what_is_downstream(graph: Graph, notes: Path, stage: str) -> None:
-    graph.receive(notes)
-    assert graph.run().success
+def test_a_lost_row_fails_conservation_and_stops_what_is_downstream(coded: Graph, stage: str) -> None:
     table = {"extracted_text": "words", "translated_text": "segments"}.get(stage, stage)
-    rows = graph.lake.read(table)
-    graph.lake.write(table, rows.slice(1), replace=days_in([DAY]))
-    result = graph.run()
+    with spoiled(coded, table, lambda rows: rows.slice(1)):
+        result = coded.run()
     assert "conservation" in failed_checks(result)
     assert not materialised(result) & set(CHAIN[CHAIN.index(stage) + 1 :])
 
 
-def test_a_doubled_row_fails_conservation(graph: Graph, notes: Path) -> None:
-    graph.receive(notes)
-    graph.run()
-    rows = graph.lake.read("words")
-    graph.lake.write("words", pa.concat_tables([rows, rows.slice(0, 1)]), replace=days_in([DAY]))
-    assert "conservation" in failed_checks(graph.run())
+def test_a_doubled_row_fails_conservation(coded: Graph) -> None:
+    with spoiled(coded, "words", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)])):
+        result = coded.run()
+    assert failed_checks(result) == {"conservation"}
 
 
 def test_too_many_quarantined_documents_warn_without_stopping_anything(graph: Graph, tmp_path: Path) -> None:
