@@ -3,7 +3,9 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from medpipe_assets.errors import DocumentError, Reason
 
@@ -12,31 +14,41 @@ def square(number: int) -> int:
     return number * number
 
 
-def run(task: tuple[str, str]) -> str | bytes:
-    """Do what the task's first word says; the second is a folder or a number for it."""
+def abort_once(marker: str) -> str:
+    first = not Path(marker).exists()
+    Path(marker).touch()
+    if first:
+        os.abort()
+    return "abort once"
+
+
+def count_and_abort(folder: str) -> None:
+    Path(folder, str(len(list(Path(folder).iterdir())))).touch()
+    os.abort()
+
+
+def refuse(_: str) -> None:
+    raise DocumentError(Reason.ENCRYPTED, "password", page=3)
+
+
+def fail(_: str) -> None:
+    raise ValueError("the patient's secret words")
+
+
+ACTIONS: dict[str, Callable[[str], Any]] = {
+    "abort once": abort_once,
+    "count and abort": count_and_abort,
+    "exit": lambda _: sys.exit(3),
+    "hang": lambda _: time.sleep(600),
+    "refuse": refuse,
+    "raise": fail,
+    "unpicklable": lambda _: lambda: "the patient's secret words",
+    "huge": lambda size: bytes(int(size)),
+    "pid": lambda _: str(os.getpid()),
+}
+
+
+def run(task: tuple[str, str]) -> Any:
+    """Do what the task's first word says, with the folder or number after it; give any other word back."""
     what, more = task
-    if what == "abort":
-        os.abort()
-    if what == "abort once":
-        first = not Path(more).exists()
-        Path(more).touch()
-        if first:
-            os.abort()
-    if what == "count and abort":
-        Path(more, str(len(list(Path(more).iterdir())))).touch()
-        os.abort()
-    if what == "exit":
-        sys.exit(3)
-    if what == "hang":
-        time.sleep(600)
-    if what == "refuse":
-        raise DocumentError(Reason.ENCRYPTED, "password", page=3)
-    if what == "raise":
-        raise ValueError("the patient's secret words")
-    if what == "unpicklable":
-        return lambda: "the patient's secret words"  # type: ignore[return-value]
-    if what == "huge":
-        return bytes(int(more))
-    if what == "pid":
-        return str(os.getpid())
-    return what
+    return ACTIONS[what](more) if what in ACTIONS else what

@@ -60,7 +60,9 @@ def stage(
     return Stage(NAME, version, {"raw_documents": ("media_type",)}, process, parallel, check)
 
 
-def run(lake: Lake, process: Callable[[Task], Output], version: str = "1", chunk: int = 500, **more: Any) -> StageReport:
+def run(
+    lake: Lake, process: Callable[[Task], Output], version: str = "1", chunk: int = 500, **more: Any
+) -> StageReport:
     """Run the stage over DAY."""
     given = {name: more.pop(name) for name in ("check", "parallel") if name in more}
     settings = {"run_id": "run", "pool": HERE, "chunks": ChunkSettings(documents=chunk), **more}

@@ -123,7 +123,9 @@ SPOILED: list[tuple[Rule, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("rule", {id(rule): rule for rule, _, _ in SPOILED}.values(), ids=lambda rule: rule.__qualname__)
+@pytest.mark.parametrize(
+    "rule", {id(rule): rule for rule, _, _ in SPOILED}.values(), ids=lambda rule: rule.__qualname__
+)
 def test_a_rule_passes_good_rows(rule: Rule) -> None:
     assert set(rule(tables())) == set()
 
@@ -133,7 +135,9 @@ def test_a_rule_finds_the_document_that_was_spoiled(rule: Rule, table: str, spoi
     assert set(rule(tables(table, **spoiled))) == {BAD}
 
 
-@pytest.mark.parametrize("rule", {id(rule): rule for rule, _, _ in SPOILED}.values(), ids=lambda rule: rule.__qualname__)
+@pytest.mark.parametrize(
+    "rule", {id(rule): rule for rule, _, _ in SPOILED}.values(), ids=lambda rule: rule.__qualname__
+)
 def test_a_rule_passes_a_day_without_rows(rule: Rule) -> None:
     assert set(rule({name: table.slice(0, 0) for name, table in tables().items()})) == set()
 

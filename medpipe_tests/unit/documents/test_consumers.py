@@ -16,6 +16,7 @@ from medpipe_assets.documents.consumers import (
     rebuild,
 )
 from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, document, put, rows, verdict_row
 
@@ -55,22 +56,28 @@ def process(
     put(lake, "raw_documents", {**common, "media_type": "text/plain"})
     put(lake, "pages", {**common, "page": 1, "text": TEXT, "language": "en", "method": "ocr"})
     put(lake, "words", *({**common, "word_index": n} for n in range(7)))
-    for begin, text, code, asserted in mentions:
-        entity = f"{document_id[:4]} at {begin}"
-        span = {"page": 1, "begin": begin, "end": begin + len(text)}
-        put(lake, "entities", {**common, "entity_id": entity, "text": text, "source_spans": [span]})
-        put(
-            lake,
-            "icd10_mappings",
-            {**common, "entity_id": entity, "code": code, "asserted": asserted, "code_system": "ICD-10-CM"},
-        )
-    for code in sorted({code for _, _, code, _ in mentions}):
-        asserted = any(mention[3] for mention in mentions if mention[2] == code)
-        put(
-            lake,
-            "document_codes",
-            {**common, "code": code, "code_system": "ICD-10-CM", "asserted": asserted, "probability": 0.75},
-        )
+    entities = [f"{document_id[:4]} at {begin}" for begin, *_ in mentions]
+    spans = [[{"page": 1, "begin": begin, "end": begin + len(text)}] for begin, text, *_ in mentions]
+    put(
+        lake,
+        "entities",
+        *(
+            {**common, "entity_id": entity, "text": text, "source_spans": span}
+            for entity, span, (_, text, _, _) in zip(entities, spans, mentions, strict=True)
+        ),
+    )
+    coded = {**common, "code_system": "ICD-10-CM"}
+    put(
+        lake,
+        "icd10_mappings",
+        *(
+            {**coded, "entity_id": entity, "code": code, "asserted": asserted}
+            for entity, (_, _, code, asserted) in zip(entities, mentions, strict=True)
+        ),
+    )
+    asserted = {code for _, _, code, asserted in mentions if asserted}
+    codes = sorted({code for _, _, code, _ in mentions})
+    put(lake, "document_codes", *({**coded, "code": c, "asserted": c in asserted, "probability": 0.75} for c in codes))
     fence = {"first": 1}.get(run_id, 2)
     put(lake, "stage_status", *(verdict_row(stage=stage, fence=fence, **common) for stage in stages))
 
@@ -87,10 +94,21 @@ def summary(lake: Lake) -> dict[str, dict[str, object]]:
     return {row["document_id"]: row for row in lake.read("document_summary").to_pylist()}
 
 
-def test_diagnoses_hold_asserted_codes_alone_with_their_first_evidence(lake: Lake) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with one document and its consumer tables; for tests that change nothing."""
+    lake = Lake(LakeLocation.under(tmp_path_factory.mktemp("built")))
     take_in(lake, A)
     process(lake, A)
+    put(lake, "words", {"document_id": A, "run_id": "cut off"})
+    put(lake, "document_codes", {"document_id": A, "code": "X", "asserted": True, "run_id": "cut off"})
+    assert is_stale(lake, DAY)
     assert all(report.published for report in rebuild_all(lake).values())
+    return lake
+
+
+def test_diagnoses_hold_asserted_codes_alone_with_their_first_evidence(built: Lake) -> None:
+    lake = built
     (row,) = lake.read("diagnoses").to_pylist()
     assert (row["document_id"], row["code"], row["mentions"], row["probability"]) == (A, "J45.909", 2, 0.75)
     assert (row["evidence_begin"], row["evidence_text"]) == (FIRST, "asthma")
@@ -98,11 +116,8 @@ def test_diagnoses_hold_asserted_codes_alone_with_their_first_evidence(lake: Lak
     assert page[row["evidence_begin"] : row["evidence_end"]] == row["evidence_text"]
 
 
-def test_a_document_is_summed_up(lake: Lake) -> None:
-    take_in(lake, A)
-    process(lake, A)
-    rebuild_all(lake)
-    row = summary(lake)[A]
+def test_a_document_is_summed_up_by_the_rows_that_a_verdict_vouches_for(built: Lake) -> None:
+    row = summary(built)[A]
     told = {"media_type": "text/plain", "languages": "en", "pages": 1, "ocr_pages": 1, "words": 7, "entities": 3}
     assert row == {
         **told, "document_id": A, "ingest_date": DAY, "codes": 1, "top_codes": "J45.909", "status": "coded",
@@ -110,41 +125,30 @@ def test_a_document_is_summed_up(lake: Lake) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("done", "failed", "status"),
-    [
-        ((), None, "pending"),
-        (STAGES[:3], None, "pending"),
-        (STAGES, None, "no codes"),
-        (STAGES[:1], STAGES[1], "quarantined"),
-    ],
-)
-def test_every_current_document_is_summed_up_wherever_it_stands(
-    lake: Lake, done: Sequence[str], failed: str | None, status: str
-) -> None:
-    take_in(lake, A)
-    put(lake, "stage_status", *(verdict_row(A, stage) for stage in done))
-    if failed:
-        put(lake, "stage_status", verdict_row(A, failed, outcome="quarantined", reason="corrupt"))
-    assert all(report.published for report in rebuild_all(lake).values())
-    row = summary(lake)[A]
-    assert (row["status"], row["quarantined_at"], row["reason"]) == (status, failed, "corrupt" if failed else None)
-
-
-def test_rows_that_no_verdict_vouches_for_are_not_counted(lake: Lake) -> None:
-    take_in(lake, A)
-    process(lake, A)
-    put(lake, "words", {"document_id": A, "run_id": "cut off"})
-    put(lake, "document_codes", {"document_id": A, "code": "X", "asserted": True, "run_id": "cut off"})
+def test_every_current_document_is_summed_up_wherever_it_stands(lake: Lake) -> None:
+    new, half, plain, failed = (document(n) for n in ("new", "half", "plain", "failed"))
+    for document_id in (new, half, plain, failed):
+        take_in(lake, document_id, source=document_id)
+    put(
+        lake,
+        "stage_status",
+        *(verdict_row(half, stage) for stage in STAGES[:3]),
+        *(verdict_row(plain, stage) for stage in STAGES),
+        verdict_row(failed, STAGES[0]),
+        verdict_row(failed, STAGES[1], outcome="quarantined", reason="corrupt"),
+    )
     rebuild_all(lake)
-    assert summary(lake)[A]["words"] == 7
-    assert lake.read("diagnoses")["code"].to_pylist() == ["J45.909"]
+    told = {d: (row["status"], row["quarantined_at"], row["reason"]) for d, row in summary(lake).items()}
+    assert told == {
+        new: ("pending", None, None),
+        half: ("pending", None, None),
+        plain: ("no codes", None, None),
+        failed: ("quarantined", "extracted_text", "corrupt"),
+    }
 
 
-def test_a_rebuild_with_nothing_changed_publishes_nothing(lake: Lake) -> None:
-    take_in(lake, A)
-    process(lake, A)
-    rebuild_all(lake)
+def test_a_rebuild_with_nothing_changed_publishes_nothing(built: Lake) -> None:
+    lake = built
     before = snapshots(lake)
     assert [(r.published, r.days) for r in rebuild_all(lake).values()] == [(False, [])] * 2
     assert snapshots(lake) == before
@@ -154,7 +158,7 @@ def test_a_rebuild_with_nothing_changed_publishes_nothing(lake: Lake) -> None:
 def test_force_publishes_again(lake: Lake) -> None:
     take_in(lake, A)
     process(lake, A)
-    rebuild_all(lake)
+    rebuild(lake, "diagnoses", DAY)
     before = lake.read("diagnoses")
     assert rebuild(lake, "diagnoses", DAY, force=True).published
     assert lake.read("diagnoses").equals(before)
@@ -162,7 +166,6 @@ def test_force_publishes_again(lake: Lake) -> None:
 
 def test_a_new_verdict_makes_the_day_stale_and_a_rebuild_mends_it(lake: Lake) -> None:
     take_in(lake, A)
-    assert is_stale(lake, DAY)
     process(lake, A)
     rebuild_all(lake)
     process(lake, A, [(FEVER, "fever", "R50.9", True)], run_id="second")
@@ -200,20 +203,10 @@ def test_a_day_on_which_no_document_is_current_any_more_becomes_empty(lake: Lake
     assert set(summary(lake)) == {B}
 
 
-def test_other_days_are_left_alone(lake: Lake) -> None:
-    take_in(lake, A)
-    process(lake, A)
-    rebuild_all(lake)
-    take_in(lake, B, source="other", day=NEXT_DAY)
-    process(lake, B, day=NEXT_DAY)
-    assert rebuild_all(lake, NEXT_DAY)["diagnoses"].days == [NEXT_DAY]
-    assert set(summary(lake)) == {A, B}
-
-
 def test_a_refused_audit_keeps_the_rows_of_before_and_tells_by_how_many_documents(lake: Lake) -> None:
     take_in(lake, A)
     process(lake, A)
-    rebuild_all(lake)
+    rebuild(lake, "diagnoses", DAY)
     process(lake, A, [(FEVER, "fever", "R50.9", True)], run_id="second")
     report = rebuild(lake, "diagnoses", DAY, audit=lambda staged: {"suspicious": {A}, "fine": set()})
     assert (report.published, report.findings) == (False, {"suspicious": 1, "fine": 0})
@@ -277,5 +270,3 @@ def test_the_audit_finds_lost_foreign_and_doubled_documents() -> None:
         "every_document_is_there": {A},
         "keys_are_unique": {B},
     }
-
-

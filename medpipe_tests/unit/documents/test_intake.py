@@ -168,7 +168,9 @@ def test_a_source_that_was_deleted_has_no_current_document(lake: Lake, folder: P
     scan(lake, folder)
     rows = lake.read("document_sources").to_pylist()
     gone = {**rows[0], "deleted": True, "sequence": 99}
-    lake.write("document_sources", lake.read("document_sources").from_pylist([gone], lake.read("document_sources").schema))
+    lake.write(
+        "document_sources", lake.read("document_sources").from_pylist([gone], lake.read("document_sources").schema)
+    )
     assert current_documents(lake) == set()
     assert documents_of(lake, {(folder / "a").as_uri()}) == {}
 
@@ -219,9 +221,7 @@ def test_a_member_that_cannot_be_unpacked_costs_itself_alone(lake: Lake, folder:
 
 
 @pytest.mark.parametrize("broken", [b"PK\x03\x04 and nothing after", archive(a="text" * 100)[:-30]])
-def test_a_broken_archive_is_in_quarantine_while_the_rest_goes_through(
-    lake: Lake, folder: Path, broken: bytes
-) -> None:
+def test_a_broken_archive_is_in_quarantine_while_the_rest_goes_through(lake: Lake, folder: Path, broken: bytes) -> None:
     add(folder, **{"broken.zip": broken, "good.txt": "text"})
     report = scan(lake, folder)
     assert (report.sources, report.documents, report.unreadable) == (2, 1, 1)

@@ -21,7 +21,7 @@ from medpipe_tests.unit.documents.stages import NAME, TABLES, Fake, output, prep
 from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, content, document, put, receive, verdict_row
 
 A, B, C, D, E = IDS = sorted(document(n) for n in range(5))
-DONE_ALL = {"inputs": 5, "done": 5, "quarantined": 0, "pending": 0, "miscounted": []}
+DONE_ALL = {"inputs": 5, "done": 5, "quarantined": 0, "pending": 0, "outdated": 0, "miscounted": []}
 
 pytestmark = pytest.mark.usefixtures("quick_polls")
 
@@ -134,7 +134,8 @@ def test_a_new_version_replaces_the_rows(lake: Lake) -> None:
     run(lake, engine, version="2", chunk=2)
     assert texts(lake) == {d: ["new"] for d in IDS}
     assert lake.read("pages").num_rows == lake.read("words").num_rows == 5
-    assert conservation(lake, NAME, DAY, stage(engine, "2").version) == DONE_ALL
+    assert conservation(lake, NAME, DAY) == DONE_ALL
+    assert {v.stage_version for v in verdicts(lake, NAME).values()} == {stage(engine, "2").version}
 
 
 def test_force_redoes_chosen_documents_and_leaves_the_others(lake: Lake) -> None:
@@ -253,25 +254,22 @@ def _spoiled(table: str, column: str, value: object) -> Output:
     return made
 
 
-@pytest.mark.parametrize(
-    "spoiled",
-    [
-        _spoiled("pages", "text", "lone \ud800 surrogate"),
-        _spoiled("words", "text", "\udfff"),
-        _spoiled("pages", "language", None),
-        _spoiled("words", "text_begin", None),
-        _spoiled("words", "page", "one"),
-        _spoiled("words", "page", 2**40),
-        Output({"pages": {**output("x").tables["pages"], "page": [1, 2]}}),
-        Output({"pages": {"page": [1]}}),
-    ],
-    ids=["surrogate", "surrogate in a word", "no language", "no offset", "text", "too big", "ragged", "columns missing"],
-)
-def test_rows_that_no_table_can_hold_cost_their_document_alone(lake: Lake, spoiled: Output) -> None:
-    prepare(lake, [A, B, C])
-    run(lake, Fake({B: spoiled}))
-    assert states(lake) == {A: None, B: "inconsistent", C: None}
-    assert set(texts(lake)) == {A, C}
+def test_rows_that_no_table_can_hold_cost_their_document_alone(lake: Lake) -> None:
+    spoiled = {
+        "a lone surrogate": _spoiled("pages", "text", "lone \ud800 surrogate"),
+        "one in a word": _spoiled("words", "text", "\udfff"),
+        "no language": _spoiled("pages", "language", None),
+        "no offset": _spoiled("words", "text_begin", None),
+        "text for a number": _spoiled("words", "page", "one"),
+        "too big a number": _spoiled("words", "page", 2**40),
+        "ragged columns": Output({"pages": {**output("x").tables["pages"], "page": [1, 2]}}),
+        "columns missing": Output({"pages": {"page": [1]}}),
+    }
+    bad = {document(name): made for name, made in spoiled.items()}
+    prepare(lake, [A, *bad, B])
+    run(lake, Fake(dict(bad)))
+    assert states(lake) == {A: None, B: None, **dict.fromkeys(bad, "inconsistent")}
+    assert set(texts(lake)) == {A, B}
     assert conservation(lake, NAME, DAY)["miscounted"] == []
 
 
@@ -354,9 +352,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str,
     return {"first": first, "second": content(lake, TABLES)}
 
 
-@pytest.mark.parametrize(
-    ("number", "after"), [*((n, False) for n in range(1, len(WRITES) + 1)), (5, True), (len(WRITES), True)]
-)
+@pytest.mark.parametrize(("number", "after"), [*((n, False) for n in range(1, len(WRITES) + 1)), (len(WRITES), True)])
 def test_cut_off_at_any_write_a_rerun_ends_in_the_same_content(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, dict[str, list[str]]], number: int, after: bool
 ) -> None:
@@ -374,7 +370,7 @@ def test_cut_off_at_any_write_a_rerun_ends_in_the_same_content(
     assert conservation(lake, NAME, DAY)["miscounted"] == []
 
 
-@pytest.mark.parametrize("number", [3, 7, 10, 11])
+@pytest.mark.parametrize("number", [7, 11])
 def test_a_redo_that_is_cut_off_ends_in_the_same_content_too(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, dict[str, list[str]]], number: int
 ) -> None:

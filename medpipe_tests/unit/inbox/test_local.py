@@ -72,7 +72,9 @@ def test_a_folder_inside_a_lake_can_be_watched(tmp_path: Path) -> None:
     assert names(lake.location.home / "inbox") == ["letter.txt"]
 
 
-def test_files_that_may_still_be_being_copied_are_left_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_may_still_be_being_copied_are_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "f"
     file.write_text("x")
     changed = file.stat().st_ctime
@@ -98,7 +100,17 @@ def test_a_version_changes_with_bytes_times_and_permissions_and_not_otherwise(tm
 
 @pytest.mark.parametrize(
     "name",
-    [b"plain.txt", b"two words", b"a#b?c%20d", "niño".encode(), b"not utf-8 \xff\xfe", b"new\nline", b"!", b"a!b", b"+&;="],
+    [
+        b"plain.txt",
+        b"two words",
+        b"a#b?c%20d",
+        "niño".encode(),
+        b"not utf-8 \xff\xfe",
+        b"new\nline",
+        b"!",
+        b"a!b",
+        b"+&;=",
+    ],
 )
 def test_a_file_of_any_name_is_listed_and_read(tmp_path: Path, name: bytes) -> None:
     path = os.fsencode(tmp_path) + b"/" + name

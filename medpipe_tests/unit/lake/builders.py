@@ -13,7 +13,9 @@ from medpipe_assets.lake.schemas import TABLES
 DAY = dt.date(2026, 11, 2)
 NEXT_DAY = dt.date(2026, 11, 3)
 NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
-VOLATILE = frozenset({"run_id", "processed_at", "fence", "received_at", "first_failed_at", "last_failed_at", "attempts"})
+VOLATILE = frozenset(
+    {"run_id", "processed_at", "fence", "received_at", "first_failed_at", "last_failed_at", "attempts"}
+)
 """Columns in which a run that was cut off and done again may differ from one that was not."""
 
 _DEFAULTS: dict[pa.DataType, Any] = {

@@ -17,7 +17,13 @@ def failure(n: int, reason: Reason = Reason.CORRUPT, page: int | None = None, so
 
 
 def attempt(
-    lake: Lake, failures: Iterable[Failure], tried: Iterable[int], *, hour: int = 0, stage: str = STAGE, day: dt.date = DAY
+    lake: Lake,
+    failures: Iterable[Failure],
+    tried: Iterable[int],
+    *,
+    hour: int = 0,
+    stage: str = STAGE,
+    day: dt.date = DAY,
 ) -> None:
     now = NOW + dt.timedelta(hours=hour)
     record(lake, stage, day, failures, {document(n) for n in tried}, run_id=f"run {hour}", now=now)
