@@ -20,7 +20,10 @@ from typing import Final, Literal
 
 from medpipe_assets.coding import icd10cm, validity
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
+from medpipe_assets.fingerprints import fingerprint
 from medpipe_assets.lexicon import build, lexicon
+
+_CALIBRATION: Final = Path(__file__).with_name("calibration.tsv")
 
 CODE_VERSION: Final = "3"
 """Raise it when the same lexicon would give other codes or scores."""
@@ -44,7 +47,7 @@ class EmbeddedCoding:
 
     @property
     def version(self) -> str:
-        return f"{CODE_VERSION}.{build.fingerprint()}"
+        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint([_CALIBRATION])}"
 
     @property
     def reads(self) -> Literal["source", "english"]:
@@ -106,7 +109,7 @@ def _ranked(mentions: Sequence[CodableMention], candidates: Sequence[Sequence[Ca
 
 @cache
 def _precisions() -> dict[str, float]:
-    with (Path(__file__).parent / "calibration.tsv").open(encoding="utf-8", newline="") as lines:
+    with _CALIBRATION.open(encoding="utf-8", newline="") as lines:
         return {row["kind"]: float(row["precision"]) for row in csv.DictReader(lines, delimiter="\t")}
 
 

@@ -21,7 +21,7 @@ from medpipe_assets.extraction.media_type import ONE_PAGE, SUPPORTED, sniff
 from medpipe_assets.extraction.stage import extract_document
 from medpipe_assets.recognition.engine import RecognitionEngine
 from medpipe_assets.recognition.stage import recognise_document
-from medpipe_assets.recognition.texts import JoinedText, source_texts
+from medpipe_assets.recognition.texts import WHOLE_PAGE, JoinedText, english_texts, source_texts
 from medpipe_assets.translation.engine import TranslationEngine
 from medpipe_assets.translation.stage import translate_document
 
@@ -84,7 +84,8 @@ READS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "icd10_mappings": {
         "pages": ("page", "language", "text"),
-        "entities": ("entity_id", "category", "type", "source_spans", "score", "traits"),
+        "segments": ("page", "segment_index", "target_text"),
+        "entities": ("entity_id", "category", "type", "source_spans", "target_spans", "score", "traits"),
     },
 }  # fmt: skip
 """The columns that a stage reads of the tables before it."""
@@ -166,28 +167,33 @@ def _recognise(engine: RecognitionEngine, task: Task) -> Output:
 
 
 def _code(engine: CodingEngine, task: Task) -> Output:
-    joined = source_texts(task.rows["pages"])
+    joined = source_texts(task.rows["pages"]) if engine.reads == "source" else english_texts(task.rows["segments"])
     coded = [row for row in task.rows["entities"] if row["category"] in CODED_CATEGORIES]
-    mentions = [codable(joined, row) for row in coded]
+    mentions = [codable(joined, row, engine.reads) for row in coded]
     texts = [CodableText(text.text, text.language) for text in joined]
     return Output(code_document(engine, texts, coded, mentions))
 
 
-def codable(texts: list[JoinedText], entity: Mapping[str, object]) -> CodableMention:
-    """An entity as a coder sees it: its spans within the joined text that holds its first page."""
-    spans: Rows = entity["source_spans"]  # type: ignore[assignment]
+def codable(texts: list[JoinedText], entity: Mapping[str, object], reads: str = "source") -> CodableMention:
+    """An entity as a coder sees it: its spans within the joined text, of the side that the coder reads, that holds it.
+
+    Raises:
+        DocumentError: inconsistent, where its spans lie in texts of two languages.
+    """
+    spans: Rows = entity["source_spans" if reads == "source" else "target_spans"]  # type: ignore[assignment]
     traits = tuple(trait["name"] for trait in entity["traits"])  # type: ignore[attr-defined]
+    places = [(span["page"], span.get("segment_index", WHOLE_PAGE)) for span in spans]
     for index, text in enumerate(texts):
-        begins = {piece.page: piece.begin for piece in text.pieces}
-        if all(span["page"] in begins for span in spans):
-            offsets = tuple((begins[s["page"]] + s["begin"], begins[s["page"]] + s["end"]) for s in spans)
+        begins = {(piece.page, piece.segment_index): piece.begin for piece in text.pieces}
+        if all(place in begins for place in places):
+            offsets = ((begins[p] + s["begin"], begins[p] + s["end"]) for p, s in zip(places, spans, strict=True))
             return CodableMention(
                 text_index=index,
-                spans=offsets,
+                spans=tuple(offsets),
                 category=str(entity["category"]),
                 type=str(entity["type"]),
                 score=float(entity["score"]),  # type: ignore[arg-type]
                 traits=traits,
                 asserted=is_asserted(traits),
             )
-    raise DocumentError(Reason.INCONSISTENT, "an entity lies on pages of two languages")
+    raise DocumentError(Reason.INCONSISTENT, "an entity lies in texts of two languages")

@@ -6,11 +6,15 @@ and their neighbours, judging what is denied or past that of `assertion`; here t
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
+from medpipe_assets.fingerprints import fingerprint
 from medpipe_assets.lexicon import build, words
 from medpipe_assets.recognition import anatomy, assertion, conditions, medications, tests_and_procedures
 from medpipe_assets.recognition.engine import Mention
+
+_DATA: Final = Path(__file__).with_name("data")
 
 CODE_VERSION: Final = "2"
 """Raise it when the same lexicon would give other mentions or traits."""
@@ -37,7 +41,7 @@ class EmbeddedRecognition:
 
     @property
     def version(self) -> str:
-        return f"{CODE_VERSION}.{build.fingerprint()}"
+        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint(_DATA.iterdir())}"
 
     @property
     def reads(self) -> Literal["source", "english"]:

@@ -15,9 +15,13 @@ PAGE_BREAK = "\n\n"
 """Between joined pages: ends a sentence, but lets a mention that crosses a page be found by those who look for it."""
 
 
+WHOLE_PAGE = -1
+"""In place of a segment's index, where a piece is a page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a joined text: where it begins there, its length, and what it is (page, and segment or -1)."""
+    """A part of a joined text: where it begins there, its length, and what it is (page, and segment or WHOLE_PAGE)."""
 
     begin: int
     length: int
@@ -61,7 +65,7 @@ def source_texts(pages: Sequence[Mapping[str, Any]]) -> list[JoinedText]:
     """The document in its own languages: consecutive pages of one language together."""
     ordered = sorted(pages, key=lambda page: page["page"])
     return [
-        join([(Piece(0, 0, page["page"], -1), page["text"]) for page in run], language, PAGE_BREAK)
+        join([(Piece(0, 0, page["page"], WHOLE_PAGE), page["text"]) for page in run], language, PAGE_BREAK)
         for language, run in groupby(ordered, key=lambda page: page["language"])
     ]
 
