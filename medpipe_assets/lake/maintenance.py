@@ -36,7 +36,8 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
             report["days_compacted"] += _compact(lake, name)
     for name in TABLES:
         if lake.exists(name):
-            report["snapshots_expired"] += _expire(lake.table(name), now - dt.timedelta(days=KEEP_SNAPSHOTS_DAYS))
+            with lake.leases.hold(name) as lease, lake.leases.commit(lease):
+                report["snapshots_expired"] += _expire(lake.table(name), now - dt.timedelta(days=KEEP_SNAPSHOTS_DAYS))
             files, size = _remove_orphans(lake.table(name), now - dt.timedelta(hours=ORPHAN_AGE_HOURS))
             report["files_removed"] += files
             report["bytes_removed"] += size
@@ -78,8 +79,10 @@ def _compact_day(lake: Lake, name: str, day: dt.date) -> None:
             lease = stack.enter_context(lake.leases.hold(lease_name))
             stage = lease_name.partition(" ")[0]
             if not lease.clean and stage in STAGES:
-                sweep(lake, stage, day)
-        lake.write(name, lake.read(name, days=[day]), replace=days_in([day]))
+                with lake.leases.commit(lease):
+                    sweep(lake, stage, day)
+        with lake.leases.commit(lease):  # other days of the table may be written all the while
+            lake.write(name, lake.read(name, days=[day]), replace=days_in([day]))
 
 
 def _expire(table: Table, before: dt.datetime) -> int:

@@ -1,7 +1,9 @@
 """Maintenance: fewer files, the same rows; what is old and unneeded goes, what anybody needs stays."""
 
+import contextlib
 import datetime as dt
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,24 @@ def test_compaction_keeps_every_row_in_fewer_files(lake: Lake) -> None:
     assert len(lake.files("pages")) == 2, "one file a day"
     assert len(lake.files("stage_status")) == 3, "one file a stage and day"
     assert report["days_compacted"] == 2
+
+
+def test_no_run_commits_while_maintenance_does(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would change one table's metadata, and the loser's run would fail."""
+    fill(lake)
+    met: list[str] = []
+
+    def meet(what: str) -> None:
+        leases = sqlite3.connect(lake.location.home / "leases.db", timeout=0)
+        with contextlib.closing(leases), contextlib.suppress(sqlite3.OperationalError):
+            leases.execute("begin immediate")
+            met.append(what)
+
+    write, expire = Lake.write, maintenance._expire
+    monkeypatch.setattr(Lake, "write", lambda *given, **more: (meet("compaction"), write(*given, **more)))
+    monkeypatch.setattr(maintenance, "_expire", lambda *given: (meet("expiry"), expire(*given))[1])
+    maintain(lake)
+    assert met == []
 
 
 def test_days_of_few_files_are_left_alone(lake: Lake) -> None:
