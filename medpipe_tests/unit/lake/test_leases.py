@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -240,7 +241,7 @@ def test_processes_that_contend_for_a_lease_hold_it_one_after_the_other(path: Pa
     fences = [pipe.recv() for _, pipe in running]
     for process, _ in running:
         process.join(20)
-    assert sorted(sum(fences, [])) == list(range(1, 11))
+    assert sorted(chain.from_iterable(fences)) == list(range(1, 11))
 
 
 def test_numbers_start_at_one_and_grow_without_a_gap_or_a_double(leases: Leases) -> None:
@@ -262,4 +263,4 @@ def test_numbers_are_given_out_once_over_all_processes(path: Path) -> None:
     for process, _ in running:
         process.join(20)
     assert all(numbers == sorted(numbers) for numbers in drawn)
-    assert sorted(sum(drawn, [])) == list(range(1, 100))
+    assert sorted(chain.from_iterable(drawn)) == list(range(1, 100))
