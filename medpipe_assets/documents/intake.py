@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +154,12 @@ def _is_zip(data: bytes) -> bool:
 
 
 def _members(uri: str, data: bytes) -> Iterator[tuple[str, bytes | DocumentError]]:
+    """An archive's members by URI; of members of the same name, which archives may have, each gets its own."""
+    times: Counter[str] = Counter()
     for name, member in members(data):
-        yield f"{uri}{MEMBER_SEPARATOR}{quote(name, errors='surrogateescape')}", member
+        times[name] += 1
+        again = f"#{times[name]}" if times[name] > 1 else ""
+        yield f"{uri}{MEMBER_SEPARATOR}{quote(name, errors='surrogateescape')}{again}", member
 
 
 def _keep(lake: Lake, uri: str, version: str, data: bytes, chunk: _Chunk) -> None:

@@ -212,6 +212,18 @@ def test_an_archive_in_an_archive_is_opened_too(lake: Lake, folder: Path) -> Non
     assert len(documents_of(lake, {(folder / "z.zip").as_uri()})) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_the_same_name_are_documents_each(lake: Lake, folder: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for text in ("first", "second", "third"):
+            made.writestr("scan.txt", text)
+    add(folder, **{"z.zip": buffer.getvalue()})
+    scan(lake, folder)
+    assert {lake.raw_path(d).read_text() for d in current_documents(lake)} == {"first", "second", "third"}
+    assert len(documents_of(lake, {(folder / "z.zip").as_uri()})) == 3
+
+
 def test_a_member_that_cannot_be_unpacked_costs_itself_alone(lake: Lake, folder: Path) -> None:
     add(folder, **{"z.zip": archive(**{"../evil.txt": "x", "good.txt": "1"})})
     report = scan(lake, folder)
