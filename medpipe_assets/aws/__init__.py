@@ -1,0 +1,1 @@
+"""What all AWS engines share: clients, limits, prices, rates, stored responses, metering, alerts. No engine is here."""

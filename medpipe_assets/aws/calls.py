@@ -1,0 +1,261 @@
+"""Calls that cost money: stored answers first, then budget, rate, the call, its storing and its metering, in one place.
+
+Every engine on AWS calls through here, so that no call is unmetered and no answer is paid for twice.
+"""
+
+import dataclasses
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+
+from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.faults import translated
+from medpipe_assets.aws.metering import Budget, Cost, record
+from medpipe_assets.aws.prices import price
+from medpipe_assets.aws.rates import RateLimits
+from medpipe_assets.aws.responses import ResponseStore, response_key
+from medpipe_assets.errors import DocumentError, Reason
+
+STORED = "stored"
+"""reason_saved of a call whose answer was in the store."""
+
+
+FORGOTTEN = "InvalidJobIdException"
+"""What a service says of a job whose results it no longer keeps (Textract: after seven days)."""
+
+AT_WORK = frozenset({"IN_PROGRESS", "SUBMITTED"})
+JOB_SECONDS = 3600.0
+FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 1.0, 1.5, 20.0
+"""Seconds between two questions after a job: a page takes a few, thousands take many minutes."""
+
+
+@dataclass
+class _Turn:
+    """Whose turn it is for a key, and how many threads want it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    threads: int = 0
+
+
+class PaidCalls:
+    """Calls of paid operations, shared by the threads of a process.
+
+    Args:
+        clients: where clients come from.
+        store: answers kept; None keeps none, and asks again each time.
+        rates: how often each operation may be sent.
+        budget: what may be spent.
+        clock, sleep: how the wait for a job is measured and passed, in seconds.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        store: ResponseStore | None = None,
+        rates: RateLimits | None = None,
+        budget: Budget | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.clients = clients
+        self.store = store
+        self.rates = rates or RateLimits({})
+        self.budget = budget or Budget(None)
+        self._clock, self._sleep = clock, sleep
+        self._turns: dict[str, _Turn] = {}
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        content: bytes,
+        settings: Mapping[str, Any],
+        units: float,
+        unit: str,
+        option: str = "",
+    ) -> dict[str, Any]:
+        """A service's answer, without botocore's ResponseMetadata; from the store where it is known.
+
+        Threads that ask the same at once pay once: one sends, the others wait and find the answer stored.
+
+        Args:
+            service: botocore's name, e.g. 'textract'.
+            operation: the API's name, e.g. 'DetectDocumentText'.
+            request: the operation's parameters.
+            content: the input's bytes, for the key.
+            settings: all else that changes the answer, for the key: must tell requests apart that differ in more
+                than the content.
+            units: billable units, in those of the price.
+            unit: their name, e.g. 'page'.
+            option: which of the operation's prices, e.g. 'tables'.
+
+        Raises:
+            DocumentError: ENGINE_UNAVAILABLE where the service stayed away over all retries; else what it did not like.
+            ConfigurationError: credentials, permissions, region, or an operation without a price.
+            BudgetReachedError: the call would exceed the budget; it was not made.
+        """
+        key = response_key(service, operation, settings, content)
+
+        def pay() -> dict[str, Any]:
+            return self.send(service, operation, request)
+
+        return self._once(key, Cost(service, operation, units, unit, price(service, operation, option).of(units)), pay)
+
+    def send(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One call at the operation's rate, neither stored nor metered: for polling, and for what costs nothing.
+
+        Raises:
+            DocumentError, ConfigurationError: as for `call`.
+        """
+        method = getattr(self.clients.client(service), xform_name(operation))
+        self.rates.wait(service, operation)
+        try:
+            response: dict[str, Any] = method(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise translated(error, service, operation) from None
+        response.pop("ResponseMetadata", None)
+        return response
+
+    def poll(
+        self,
+        service: str,
+        operation: str,
+        request: Mapping[str, Any],
+        *,
+        status: Callable[[Mapping[str, Any]], str],
+        seconds: float = JOB_SECONDS,
+    ) -> dict[str, Any]:
+        """Ask after a job, ever more rarely, until it is no longer at work; its answer then.
+
+        Args:
+            status: reads the job's status out of an answer.
+            seconds: how long to wait at most.
+
+        Raises:
+            DocumentError: TIMEOUT after `seconds`, the job being left alone; else as for `call`.
+            ConfigurationError: as for `call`.
+        """
+        ends, pause = self._clock() + seconds, FIRST_PAUSE
+        while True:
+            answer = self.send(service, operation, request)
+            if status(answer) not in AT_WORK:
+                return answer
+            if self._clock() + pause > ends:
+                raise DocumentError(Reason.TIMEOUT, f"{service} {operation}: at work for over {seconds:.0f} s")
+            self._sleep(pause)
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
+
+    def job(
+        self,
+        service: str,
+        start: str,
+        get: str,
+        request: Mapping[str, Any],
+        *,
+        content: bytes,
+        settings: Mapping[str, Any],
+        units: float,
+        unit: str,
+        option: str = "",
+        seconds: float = JOB_SECONDS,
+    ) -> list[dict[str, Any]]:
+        """A job in Textract's manner: started, asked after, its answer fetched page by page; or taken from the store.
+
+        The job's ClientRequestToken is the key of the request: started again after a kill, it is the same job, and
+        nothing is paid twice. A job that failed, or whose result is no longer kept, is started anew once.
+
+        Args:
+            start, get: operations, e.g. 'StartDocumentTextDetection' and 'GetDocumentTextDetection'.
+            request: of `start`, without ClientRequestToken.
+            Else as for `call` and `poll`.
+
+        Returns:
+            The answers of `get`, in order; the first tells SUCCEEDED or PARTIAL_SUCCESS.
+
+        Raises:
+            DocumentError: ENGINE_REJECTED where the job failed twice, TIMEOUT where it takes too long (the next try
+                finds it again); else as for `call`.
+            ConfigurationError, BudgetReachedError: as for `call`.
+        """
+        key = response_key(service, start, settings, content)
+
+        def run(token: str) -> dict[str, Any] | None:
+            job_id = self.send(service, start, {**request, "ClientRequestToken": token})["JobId"]
+            return self._answers(service, get, job_id, seconds)
+
+        def pay() -> dict[str, Any]:
+            for token in (key, uuid.uuid4().hex):
+                if answers := run(token):
+                    return answers
+            raise DocumentError(Reason.ENGINE_REJECTED, f"{service} {start}: the job failed")
+
+        cost = Cost(service, start, units, unit, price(service, start, option).of(units))
+        answers: list[dict[str, Any]] = self._once(key, cost, pay)["Answers"]
+        return answers
+
+    def _answers(self, service: str, get: str, job_id: str, seconds: float) -> dict[str, Any] | None:
+        """All of a finished job's answers; None where it failed or is forgotten."""
+        request = {"JobId": job_id}
+        try:
+            answer = self.poll(service, get, request, status=lambda a: str(a["JobStatus"]), seconds=seconds)
+        except DocumentError as error:
+            if error.detail.endswith(FORGOTTEN):
+                return None
+            raise
+        if answer["JobStatus"] == "FAILED":
+            return None
+        answers = [answer]
+        while token := answers[-1].get("NextToken"):
+            answers.append(self.send(service, get, {**request, "NextToken": token}))
+        return {"Answers": answers}
+
+    def _once(self, key: str, cost: Cost, pay: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The stored answer under a key, or the one that is paid for now, which is then stored."""
+        if self.store is None:
+            return self._metered(cost, pay)
+        with self._turn(key):
+            stored = self.store.get(key)
+            if stored is not None:
+                record(dataclasses.replace(cost, dollars=0.0, saved_dollars=cost.dollars, reason_saved=STORED))
+                return stored
+            response = self._metered(cost, pay)
+            with suppress(DocumentError):  # the answer is here and paid: a store that is away must not lose it
+                self.store.put(key, response)
+            return response
+
+    def _metered(self, cost: Cost, pay: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        self.budget.reserve(cost.dollars)
+        actual = 0.0
+        try:
+            response = pay()
+            actual = cost.dollars
+        finally:
+            self.budget.settle(cost.dollars, actual)
+        record(cost)
+        return response
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """One thread at a time for a key."""
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+            turn.threads += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.threads -= 1
+                if not turn.threads:
+                    del self._turns[key]
