@@ -37,6 +37,10 @@ LIMITS: tuple[Limit, ...] = (
         for limit, value, unit in (("document", 500 * MEGABYTE, "byte"), ("pages", 3_000, "page"))
     ),
     *(
+        Limit("textract", operation, "image", 10 * MEGABYTE, "byte", _TEXTRACT)  # JPEG and PNG
+        for operation in ("StartDocumentTextDetection", "StartDocumentAnalysis")
+    ),
+    *(
         Limit("textract", operation, "results", 1_000, "block", _TEXTRACT_GET)
         for operation in ("GetDocumentTextDetection", "GetDocumentAnalysis")
     ),

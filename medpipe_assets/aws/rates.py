@@ -8,6 +8,19 @@ BURST_SECONDS = 0.1
 """How much of the rate an idle bucket gathers: services count by the second, and a burst of more would be throttled."""
 
 
+DEFAULT_PER_SECOND: Mapping[str, float] = {
+    "comprehendmedical.DetectEntitiesV2": 100,
+    "comprehendmedical.DetectPHI": 100,
+    "comprehendmedical.InferICD10CM": 100,
+    "comprehendmedical.InferRxNorm": 100,
+    "comprehendmedical.InferSNOMEDCT": 2,
+}
+"""Default quotas of an account where they are the same in all regions; others are found in Service Quotas.
+
+Source: https://docs.aws.amazon.com/comprehend-medical/latest/dev/comprehendmedical-quotas.html
+"""
+
+
 class RateLimits:
     """Requests a second by "service.operation"; operations that are not named go unhindered.
 
