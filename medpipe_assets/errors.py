@@ -51,5 +51,12 @@ class DocumentError(Exception):
         return f"{self.reason.value}{where}" + (f": {self.detail}" if self.detail else "")
 
 
-class ConfigurationError(Exception):
-    """The installation or the command is wrong; the message says what, where, and the next step."""
+class RunStopError(Exception):
+    """The run cannot go on, through no fault of a document: what is done is committed, the rest waits for the next run.
+
+    The message says what, where, and the next step.
+    """
+
+
+class ConfigurationError(RunStopError):
+    """The installation or the command is wrong."""

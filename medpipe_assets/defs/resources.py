@@ -16,7 +16,7 @@ from medpipe_assets.documents.intake import read_list
 from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
 from medpipe_assets.documents.stage import ChunkSettings, Selection
-from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.errors import ConfigurationError, RunStopError
 from medpipe_assets.extraction.embedded import EmbeddedExtraction
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.schemas import STAGES
@@ -172,7 +172,7 @@ def private_errors() -> Iterator[None]:
         yield
     except (dg.Failure, dg.DagsterError):
         raise
-    except ConfigurationError as error:
+    except RunStopError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     except Exception as error:
         raise dg.Failure(f"failed with {where(error)}") from None

@@ -5,17 +5,19 @@ any of them.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from medpipe_assets.aws.metering import collecting
 from medpipe_assets.coding import icd10cm
 from medpipe_assets.coding.engine import CodableMention, CodableText, CodingEngine
 from medpipe_assets.coding.stage import CODED_CATEGORIES, code_document, is_asserted
 from medpipe_assets.documents import checks
 from medpipe_assets.documents.checks import Rule, Tables
+from medpipe_assets.documents.pool import Place
 from medpipe_assets.documents.stage import Columns, Output, Rows, Stage, Task
-from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.errors import DocumentError, Reason, RunStopError
 from medpipe_assets.extraction.engine import ExtractionEngine
 from medpipe_assets.extraction.media_type import ONE_PAGE, SUPPORTED, sniff
 from medpipe_assets.extraction.stage import extract_document
@@ -102,24 +104,46 @@ def stages(engines: Engines, raw_root: Path) -> dict[str, Stage]:
     Args:
         raw_root: folder of the raw zone.
     """
-    processes: Mapping[str, tuple[str, Callable[[Task], Output], bool]] = {
-        "raw_documents": ("content", partial(_inspect, raw_root), False),
-        "extracted_text": (_label(engines.extraction), partial(_extract, engines.extraction, raw_root), True),
-        "translated_text": (_label(engines.translation), partial(_translate, engines.translation), False),
-        "entities": (_label(engines.recognition), partial(_recognise, engines.recognition), False),
-        "icd10_mappings": (_label(engines.coding), partial(_code, engines.coding), False),
+    e = engines
+    processes: Mapping[str, tuple[str, Callable[[Task], Output], Place]] = {
+        "raw_documents": ("content", partial(_inspect, raw_root), Place.HERE),
+        "extracted_text": (
+            _label(e.extraction),
+            partial(_extract, e.extraction, raw_root),
+            _place(e.extraction, Place.PROCESSES),
+        ),
+        "translated_text": (_label(e.translation), partial(_translate, e.translation), _place(e.translation)),
+        "entities": (_label(e.recognition), partial(_recognise, e.recognition), _place(e.recognition)),
+        "icd10_mappings": (_label(e.coding), partial(_code, e.coding), _place(e.coding)),
     }
     return {
         name: Stage(
             name=name,
             engine=f"{label} code {CODE_VERSIONS[name]}",
             reads=READS[name],
-            process=process,
-            parallel=parallel,
+            process=partial(_metered, process),
+            place=place,
             check=partial(check_rules, name),
         )
-        for name, (label, process, parallel) in processes.items()
+        for name, (label, process, place) in processes.items()
     }
+
+
+def _place(engine: object, otherwise: Place = Place.HERE) -> Place:
+    """Engines that wait for a service say so by an attribute `io_bound`, and are called from threads."""
+    return Place.THREADS if getattr(engine, "io_bound", False) else otherwise
+
+
+def _metered(process: Callable[[Task], Output], task: Task) -> Output:
+    """A document's output with what its calls cost, also where it failed or the run must stop."""
+    with collecting() as costs:
+        try:
+            output = process(task)
+        except DocumentError as error:
+            output = Output({}, error=error)
+        except RunStopError as stop:
+            output = Output({}, stop=stop)
+    return replace(output, costs=tuple(asdict(cost) for cost in costs))
 
 
 def _label(engine: ExtractionEngine | TranslationEngine | RecognitionEngine | CodingEngine) -> str:

@@ -1,7 +1,7 @@
-"""A pool of worker processes for code that may crash, hang or eat memory on a bad document.
+"""Applying a function to many tasks: here, in threads for code that waits, or in processes for code that may crash.
 
-A task that kills its worker, or runs past its time, costs that task alone: the worker is replaced, a crashed task is
-tried once more by itself, and then reported. Workers never outlive the parent. With no workers, tasks run here.
+A task that kills its worker process, or runs past its time, costs that task alone: the worker is replaced, a crashed
+task is tried once more by itself, and then reported. Worker processes never outlive the parent.
 """
 
 import ctypes
@@ -12,12 +12,16 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.errors import DocumentError, Reason, RunStopError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,11 +30,23 @@ _PR_SET_PDEATHSIG = 1
 CRASH_TRIES = 2
 
 
+class Place(StrEnum):
+    """Where a stage's tasks run."""
+
+    HERE = "here"
+    THREADS = "threads"
+    PROCESSES = "processes"
+
+
 @dataclass(frozen=True)
 class PoolSettings:
-    """How many workers, and what one task may take: seconds of wall time and bytes of address space (0: unlimited)."""
+    """How many workers, and what a task in a process may take: seconds of wall time, bytes of address space (0: any).
+
+    `workers` counts processes (0: tasks run here), `threads` the tasks that wait for services at once.
+    """
 
     workers: int = 1
+    threads: int = 16
     task_seconds: float = 600.0
     memory_bytes: int = 0
 
@@ -49,19 +65,47 @@ class _Worker(Generic[Task]):
 
 
 def map_tasks(
-    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
-) -> Iterator[tuple[Task, Result | DocumentError]]:
+    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings, place: Place = Place.PROCESSES
+) -> Iterator[tuple[Task, Result | DocumentError | RunStopError]]:
     """Apply a function to each task, in whatever order results come.
 
     Args:
-        function: picklable, never returning None; a DocumentError that it raises becomes the task's result, any other
-            exception becomes engine_crashed with its type and place (never its message, which may hold document text).
-        tasks: picklable; drawn only as workers become free.
+        function: never returning None, picklable for processes; a DocumentError or RunStopError that it raises
+            becomes the task's result, any other exception becomes engine_crashed with its type and place (never its
+            message, which may hold document text).
+        tasks: drawn only as workers become free.
     """
-    if settings.workers == 0:
-        for task in tasks:
-            yield task, _call(function, task)
-        return
+    mapped = {Place.HERE: _in_turn, Place.THREADS: _in_threads, Place.PROCESSES: _in_processes}
+    chosen = Place.HERE if place is Place.PROCESSES and settings.workers == 0 else place
+    return mapped[chosen](function, tasks, settings)
+
+
+_Mapped = Iterator[tuple[Task, Result | DocumentError | RunStopError]]
+
+
+def _in_turn(
+    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
+) -> _Mapped[Task, Result]:
+    for task in tasks:
+        yield task, _call(function, task)
+
+
+def _in_threads(
+    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
+) -> _Mapped[Task, Result]:
+    source = iter(tasks)
+    with ThreadPoolExecutor(settings.threads, thread_name_prefix="medpipe") as threads:
+        pending = {threads.submit(_call, function, task): task for task in islice(source, settings.threads)}
+        while pending:
+            for future in wait_for_futures(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
+                for task in islice(source, 1):
+                    pending[threads.submit(_call, function, task)] = task
+
+
+def _in_processes(
+    function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
+) -> _Mapped[Task, Result]:
     retries: deque[tuple[Task, int]] = deque()
     source = ((task, 1) for task in tasks)
     idle: list[_Worker[tuple[Task, int]]] = []
@@ -97,10 +141,10 @@ def _draw(retries: deque[tuple[Task, int]], source: Iterator[tuple[Task, int]]) 
     return retries.popleft() if retries else next(source, None)
 
 
-def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentError:
+def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentError | RunStopError:
     try:
         return function(task)
-    except DocumentError as error:
+    except (DocumentError, RunStopError) as error:
         return error
     except MemoryError:
         return DocumentError(Reason.TOO_LARGE, "out of memory")

@@ -9,14 +9,14 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medpipe_assets.documents.pool import PoolSettings, map_tasks
-from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.documents.pool import Place, PoolSettings, map_tasks
+from medpipe_assets.errors import DocumentError, Reason, RunStopError
 from medpipe_assets.lake import quarantine
 from medpipe_assets.lake.lake import Lake, columns_to_table, conform
 from medpipe_assets.lake.leases import Lease
@@ -31,7 +31,7 @@ from medpipe_assets.lake.ledger import (
     withdraw,
     work_list,
 )
-from medpipe_assets.lake.schemas import tables_of
+from medpipe_assets.lake.schemas import TABLES, tables_of
 
 Columns = dict[str, list[Any]]
 Rows = list[dict[str, Any]]
@@ -48,10 +48,21 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a stage made of a document: columns by table (those of the contract less the common ones), pages failed."""
+    """What a stage made of a document.
+
+    Attributes:
+        tables: columns by table (those of the contract less the common ones).
+        failures: errors of pages.
+        error: why the whole document failed; None where it did not.
+        costs: rows of `costs` less the common columns and `stage`: what was paid, or saved, for the document.
+        stop: why the run must stop before the document is processed; None where it need not.
+    """
 
     tables: Mapping[str, Columns]
     failures: tuple[DocumentError, ...] = ()
+    error: DocumentError | None = None
+    costs: tuple[Mapping[str, Any], ...] = ()
+    stop: RunStopError | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,8 @@ class Stage:
         name: one of schemas.STAGES.
         engine: engine name, engine version, settings, code version, in words.
         reads: columns wanted of each table read.
-        process: makes a document's output; raises DocumentError. Picklable where `parallel`.
-        parallel: whether documents go to worker processes, because parsing them may crash or takes long.
+        process: makes a document's output; raises DocumentError. Picklable for processes.
+        place: where documents are processed: in processes where parsing may crash, in threads for services.
         check: offending document ids by check name, given the chunk's tables and those read.
     """
 
@@ -71,7 +82,7 @@ class Stage:
     engine: str
     reads: Mapping[str, Sequence[str]]
     process: Callable[[Task], Output]
-    parallel: bool
+    place: Place
     check: Callable[[Tables], Mapping[str, Collection[str]]]
 
     @property
@@ -139,13 +150,28 @@ class StageReport:
     chunks: int = 0
     swept: int = 0
     seconds: float = 0.0
+    dollars: float = 0.0
+    saved_dollars: float = 0.0
 
 
 @dataclass
 class _Chunk:
     outputs: list[tuple[str, Output | DocumentError]] = field(default_factory=list)
     read: list[tuple[set[str], Tables]] = field(default_factory=list)  # with the documents not committed yet
+    costs: list[Mapping[str, Any]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+
+    def add(self, document_id: str, output: Output | DocumentError | RunStopError) -> RunStopError | None:
+        """Take an output in, or its costs alone where the run must stop before the document is processed."""
+        if isinstance(output, RunStopError):
+            return output
+        if isinstance(output, Output):
+            self.costs += [{"document_id": document_id, **cost} for cost in output.costs]
+            if output.stop is not None:
+                return output.stop
+            output = output.error or output
+        self.outputs.append((document_id, output))
+        return None
 
     def is_full(self, settings: ChunkSettings) -> bool:
         return len(self.outputs) >= settings.documents or time.monotonic() - self.begun >= settings.seconds
@@ -166,6 +192,7 @@ def run_stage(
 
     Raises:
         LeaseLostError: where another run took over; its own commits stand, nothing is half done.
+        RunStopError: where the configuration is wrong or the budget used up; what is done is committed.
     """
     report = StageReport(stage.name)
     begun = time.monotonic()
@@ -204,12 +231,15 @@ def _run_chunks(
     progress: Progress,
 ) -> None:
     chunk = _Chunk()
+    stops: list[RunStopError] = []
 
     def tasks() -> Iterator[Task]:
         for ids in _batches(list(work.input_versions), settings.documents):
+            if stops:
+                return
             read = _read(lake, stage, day, ids)
             chunk.read.append((set(ids), read))
-            yield from _tasks(ids, read)
+            yield from takewhile(lambda _: not stops, _tasks(ids, read))
 
     def commit() -> None:
         with lake.leases.commit(lease):
@@ -217,16 +247,18 @@ def _run_chunks(
         # What was read for documents that are still in the pool stays for the checks of their chunk.
         committed = {document_id for document_id, _ in chunk.outputs}
         chunk.read = [(left, tables) for ids, tables in chunk.read if (left := ids - committed)]
-        chunk.outputs, chunk.begun = [], time.monotonic()
+        chunk.outputs, chunk.costs, chunk.begun = [], [], time.monotonic()
 
-    in_process = PoolSettings(0)
-    for task, output in map_tasks(stage.process, tasks(), pool if stage.parallel else in_process):
-        chunk.outputs.append((task.document_id, output))
+    for task, output in map_tasks(stage.process, tasks(), pool, stage.place):
+        if (stop := chunk.add(task.document_id, output)) is not None:
+            stops.append(stop)
         progress.advance(1)
         if chunk.is_full(settings):
             commit()
-    if chunk.outputs:
+    if chunk.outputs or chunk.costs:
         commit()
+    if stops:
+        raise stops[0]
 
 
 def _describe_version(lake: Lake, stage: Stage, run_id: str) -> None:
@@ -285,6 +317,7 @@ def _commit(
     quarantine.record(
         lake, stage.name, day, _failures(lake, outputs), list(outputs), run_id=run_id, now=now
     )  # fmt: skip
+    _write_costs(lake, stage, day, chunk.costs, report, run_id, now)
     ids = list(outputs)
     lake.write(
         "stage_status",
@@ -306,6 +339,24 @@ def _commit(
     report.processed += len(ids)
     report.quarantined += len(quarantined)
     report.done += len(ids) - len(quarantined)
+
+
+def _write_costs(
+    lake: Lake,
+    stage: Stage,
+    day: dt.date,
+    costs: Sequence[Mapping[str, Any]],
+    report: StageReport,
+    run_id: str,
+    now: dt.datetime,
+) -> None:
+    """What was paid is written before the verdicts: a call stands in the table though its document has to wait."""
+    if not costs:
+        return
+    common = {"ingest_date": day, "stage": stage.name, "run_id": run_id, "processed_at": now}
+    lake.write("costs", pa.Table.from_pylist([{**cost, **common} for cost in costs], TABLES["costs"].schema))
+    report.dollars += sum(cost["dollars"] for cost in costs)
+    report.saved_dollars += sum(cost["saved_dollars"] for cost in costs)
 
 
 def _assemble(

@@ -134,6 +134,8 @@ def _report_metadata(lake: Lake, report: StageReport, day: dt.date) -> dict[str,
         "seconds": round(report.seconds, 3),
         "chunks": report.chunks,
         "orphaned_documents_swept": report.swept,
+        "dollars": round(report.dollars, 6),
+        "dollars_saved": round(report.saved_dollars, 6),
         **{f"rows_written_{table}": count for table, count in report.rows.items()},
     }
 

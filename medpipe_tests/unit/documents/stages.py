@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medpipe_assets.documents.pool import PoolSettings
+from medpipe_assets.documents.pool import Place, PoolSettings
 from medpipe_assets.documents.stage import ChunkSettings, Output, Stage, StageReport, Task, run_stage
 from medpipe_assets.errors import DocumentError
 from medpipe_assets.lake.lake import Lake
@@ -55,16 +55,16 @@ def stage(
     process: Callable[[Task], Output],
     version: str = "1",
     check: Callable[[Mapping[str, pa.Table]], Mapping[str, Collection[str]]] = no_rules,
-    parallel: bool = False,
+    place: Place = Place.HERE,
 ) -> Stage:
-    return Stage(NAME, version, {"raw_documents": ("media_type",)}, process, parallel, check)
+    return Stage(NAME, version, {"raw_documents": ("media_type",)}, process, place, check)
 
 
 def run(
     lake: Lake, process: Callable[[Task], Output], version: str = "1", chunk: int = 500, **more: Any
 ) -> StageReport:
     """Run the stage over DAY."""
-    given = {name: more.pop(name) for name in ("check", "parallel") if name in more}
+    given = {name: more.pop(name) for name in ("check", "place") if name in more}
     settings = {"run_id": "run", "pool": HERE, "chunks": ChunkSettings(documents=chunk), **more}
     return run_stage(lake, stage(process, version, **given), DAY, **settings)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from medpipe_assets.documents.pool import PoolSettings
+from medpipe_assets.documents.pool import Place, PoolSettings
 from medpipe_assets.documents.stage import ChunkSettings, Output, Selection, Task
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.lake.lake import Lake
@@ -288,7 +288,9 @@ def test_a_rule_sees_what_a_slow_document_read_though_others_were_committed_mean
     """The slow document comes last, out of a pool that went on with the others."""
     prepare(lake, IDS)
 
-    def slow_first(function: object, tasks: Iterator[Task], settings: PoolSettings) -> Iterator[tuple[Task, Output]]:
+    def slow_first(
+        function: object, tasks: Iterator[Task], settings: PoolSettings, place: Place
+    ) -> Iterator[tuple[Task, Output]]:
         slow = next(tasks)
         for task in tasks:
             yield task, output("x")
@@ -442,6 +444,6 @@ def slow_output(task: Task) -> Output:
 
 def test_a_parallel_stage_works_in_processes(lake: Lake, tmp_path: Path) -> None:
     prepare(lake, IDS)
-    run(lake, slow_output, chunk=1, parallel=True, pool=PoolSettings(workers=2, task_seconds=60))
+    run(lake, slow_output, chunk=1, place=Place.PROCESSES, pool=PoolSettings(workers=2, task_seconds=60))
     assert texts(lake) == {d: ["from a worker"] for d in IDS}
     assert conservation(lake, NAME, DAY) == DONE_ALL
