@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from medpipe_assets.lexicon import tabular, terms
-from medpipe_assets.lexicon.concepts import concept, skeletons
+from medpipe_assets.lexicon.concepts import concept, skeletons, wording
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "5"
+CODE_VERSION: Final = "7"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
@@ -54,8 +54,9 @@ def codes() -> dict[str, Any]:
 
 def language(code: str) -> dict[str, Any]:
     """The terms of a language by columns: number (see `number`), term (concepts in their usual order, joined by
-    spaces), codes (best first, joined by spaces), kind (index into KINDS). Besides: longest (words of a term),
-    cognates (concepts by skeleton; English only), abbreviations as {surface: [code, ambiguous]}.
+    spaces), codes (best first, joined by spaces), kind (index into KINDS). Besides: exact (see `_exact`), led (see
+    `_led`), longest (words of a term), cognates (concepts by skeleton; English only), abbreviations as {surface:
+    [code, ambiguous]}.
 
     A language's own terms alone; the English ones, to which its words lead too, are in 'en'."""
     artefact: dict[str, Any] = _kept(code, lambda: _compiled_language(code))
@@ -178,6 +179,8 @@ def _compiled_language(code: str) -> dict[str, Any]:
         "term": [term for term, _, _ in kept.values()],
         "codes": [" ".join(codes) for _, codes, _ in kept.values()],
         "kind": [kind for _, _, kind in kept.values()],
+        "exact": _exact(own, read, default, kept),
+        "led": _led(own, read, kept),
         "longest": max(map(len, kept), default=1),
         "cognates": skeletons(_by_frequency(kept)) if code == "en" else {},
         "abbreviations": shouted  # refused as a word ('hearing aids'), it still counts in capitals
@@ -215,6 +218,42 @@ def _ranked(
         best_kind, _, wording = codes[best[0]]
         ranked[bag] = (wording, best, best_kind)
     return ranked
+
+
+def _exact(
+    own: Iterable[terms.Term],
+    read: Callable[[str], str],
+    default: Mapping[str, str],
+    ranked: Mapping[tuple[str, ...], tuple[str, list[str], int]],
+) -> list[tuple[int, dict[str, str]]]:
+    """Our own terms whose concepts are those of another code's term: by the place of the bag, wording -> codes.
+
+    Concepts merge what mostly means the same ('tumour' and 'mass'); where a code hangs on the very word, it decides.
+    """
+    places = {bag: place for place, bag in enumerate(ranked)}
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for term in own:
+        bag, _ = _bag(term.text, read)
+        code = default.get(term.code, term.code)
+        if bag in ranked and (codes := ranked[bag][1])[0] != code:
+            best = [code, *(c for c in codes if c != code)][:_CODES]
+            found[places[bag]].setdefault(wording(term.text, term.language), " ".join(best))
+    return list(found.items())
+
+
+def _led(
+    own: Iterable[terms.Term], read: Callable[[str], str], ranked: Mapping[tuple[str, ...], Any]
+) -> list[tuple[int, list[str]]]:
+    """Terms that are one only behind a word that otherwise counts for nothing ('on dialysis'), by the place of their
+    bag: the words that lead them, in lower case."""
+    places = {bag: place for place, bag in enumerate(ranked)}
+    leads: dict[int, set[str]] = defaultdict(set)
+    for term in own:
+        bag, _ = _bag(term.text, read)
+        if len(bag) == 1 and bag in places:
+            first = term.text.split()[0].lower()
+            leads[places[bag]].add(first if " " in term.text and not read(first) else "")
+    return [(place, sorted(words)) for place, words in leads.items() if "" not in words]
 
 
 __all__ = ["LANGUAGES", "codes", "defaults", "fingerprint", "language", "number"]

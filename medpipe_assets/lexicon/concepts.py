@@ -11,11 +11,11 @@ from functools import cache
 from typing import Final
 
 from medpipe_assets.lexicon import terms
-from medpipe_assets.lexicon.words import LANGUAGES, folded, normal, normals
+from medpipe_assets.lexicon.words import LANGUAGES, folded, normal, normals, spans
 
 STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "en": frozenset("of the a an in to by for on at from as is with due its into".split()),
-    "es": frozenset("de del la el los las en con por un una a al su se lo nivel secundario debido".split()),
+    "es": frozenset("de del la el los las en con por un una a al su se lo nivel debido".split()),
     "fr": frozenset("de du des le la les l d en dans avec par un une a au aux sur".split()),
     "pt": frozenset("de do da dos das em no na nos nas com por um uma a o ao os as nivel".split()),
     "it": frozenset(
@@ -147,6 +147,12 @@ def concept(word: str, language: str, cognates: Mapping[str, str]) -> str:
         plain = folded(word.lower().replace("ä", "ae").replace("ö", "oe"))
     cognate = cognates.get(_bones(plain))
     return table()["en"].get(cognate, cognate) if cognate else f"{language}:{form}"
+
+
+def wording(text: str, language: str) -> str:
+    """The normal words of a text without stop words: what tells two terms of the same concepts apart."""
+    found = (text[begin:end] for begin, end in spans(text))
+    return " ".join(normal(word, language) for word in found if folded(word) not in STOP_WORDS[language])
 
 
 def _compound(plain: str) -> str:

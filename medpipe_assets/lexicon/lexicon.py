@@ -6,6 +6,7 @@ running sum: order-free, whole words only, and as fast as reading the words. Two
 terms meet by chance in one of 10^14 windows.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpipe_assets.lexicon import build, words
-from medpipe_assets.lexicon.concepts import concept
+from medpipe_assets.lexicon.concepts import concept, wording
 from medpipe_assets.lexicon.terms import KINDS
 
 Offsets = tuple[int, int]
@@ -27,6 +28,10 @@ _REMEMBERED: Final = 200_000
 """Distinct words kept in memory with their concept, per language: more than any day's documents use."""
 _SIEVE_BITS: Final = 20
 _BAG: Final = "bag"
+_LEAD: Final = re.compile(r"\b(\w+)\s+$")
+_LONGEST_LEAD: Final = 12
+_AMOUNT: Final = re.compile(r"\d.*|un[ae]?|uma|cada|por|par|[aà]|gruesa|espessa|épaisse", re.IGNORECASE)
+"""Beside 'gota' or 'goutte' it speaks of drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,10 @@ class Lexicon:
         self._terms: list[str] = [term for a in artefacts for term in a["term"]]
         self._codes: list[str] = [codes for a in artefacts for codes in a["codes"]]
         self._kinds: list[int] = [kind for a in artefacts for kind in a["kind"]]
+        self._exact: dict[int, dict[str, str]] = {place: by for place, by in artefacts[0]["exact"]}
+        self._led: dict[int, list[str]] = dict(artefacts[0]["led"])
+        if language != "en":
+            self._led |= {len(artefacts[0]["term"]) + place: leads for place, leads in artefacts[1]["led"]}
         self._longest = max(a["longest"] for a in artefacts)
         self._sieve = np.zeros(1 << _SIEVE_BITS, dtype=np.bool_)
         self._sieve[self._numbers >> np.uint64(64 - _SIEVE_BITS)] = True
@@ -112,7 +121,9 @@ class Lexicon:
         place = int(np.searchsorted(self._numbers, total))
         if not reading.places or place == len(self._numbers) or self._numbers[place] != total:
             return None
-        return self._sense(self._places[place], [name for name in reading.concepts if name])
+        if self._begin(self._places[place], text, reading.places[0][0]) is None:
+            return None
+        return self._sense(self._places[place], [name for name in reading.concepts if name], text)
 
     def _read(self, text: str, spans: Sequence[Offsets]) -> _Reading:
         places: list[Offsets] = []
@@ -157,12 +168,27 @@ class Lexicon:
             hits = self._numbers[at] == totals[starts]
             for start, place in zip(starts[hits].tolist(), at[hits].tolist(), strict=True):
                 last = start + length
-                sense = self._sense(self._places[place], reading.concepts[start:last])
-                begin, end = reading.places[start][0], reading.places[last - 1][1]
+                begin, end = (
+                    self._begin(self._places[place], text, reading.places[start][0]),
+                    reading.places[last - 1][1],
+                )
+                if begin is None:
+                    continue
+                sense = self._sense(self._places[place], reading.concepts[start:last], text[begin:end])
                 if sense.kind != _BAG or "," not in text[begin:end]:
                     yield Found(begin, end, sense)
 
-    def _sense(self, place: int, concepts: Sequence[str]) -> Sense:
+    def _begin(self, place: int, text: str, begin: int) -> int | None:
+        """Where a mention begins whose first word that counts is at `begin`; None where its leading word is missing."""
+        if place not in self._led:
+            return begin
+        lead = _LEAD.search(text, max(0, begin - _LONGEST_LEAD), begin)
+        return lead.start() if lead and lead.group(1).lower() in self._led[place] else None
+
+    def _sense(self, place: int, concepts: Sequence[str], text: str) -> Sense:
+        """What the term at a place of our columns means, given as the concepts and the words of its mention."""
+        if place in self._exact and (codes := self._exact[place].get(wording(text, self.language))):
+            return Sense(tuple(codes.split(" ")), KINDS[0])
         in_order = self._terms[place] == " ".join(concepts)
         return Sense(tuple(self._codes[place].split(" ")), KINDS[self._kinds[place]] if in_order else _BAG)
 
@@ -174,9 +200,10 @@ def _abbreviations(listed: dict[str, tuple[str, bool]]) -> dict[str, Sense]:
 
 
 def _counts(text: str, spans: Sequence[Offsets], i: int, sense: Sense) -> bool:
-    """Whether an abbreviation is one here: an ambiguous one is none where a neighbour is in upper case as well."""
-    near = (spans[j] for j in (i - 1, i + 1) if 0 <= j < len(spans))
-    return not (sense.ambiguous and any(end - begin > 4 and text[begin:end].isupper() for begin, end in near))
+    """Whether an abbreviation is one here: an ambiguous one is none where a neighbour is in upper case as well, or an
+    amount."""
+    near = [text[slice(*spans[j])] for j in (i - 1, i + 1) if sense.ambiguous and 0 <= j < len(spans)]
+    return not any((len(word) > 4 and word.isupper()) or _AMOUNT.fullmatch(word) for word in near)
 
 
 @cache
