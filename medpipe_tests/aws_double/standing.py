@@ -1,0 +1,69 @@
+"""A double put together: its services over their engines, and the S3 and SNS (moto's) that they reach into."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import botocore.session
+
+from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+from medpipe_tests.aws_double.athena import Athena, WorkGroup
+from medpipe_tests.aws_double.comprehend_medical import ComprehendMedical
+from medpipe_tests.aws_double.double import AwsDouble, Bill
+from medpipe_tests.aws_double.engines import Engines, toy_engines
+from medpipe_tests.aws_double.objects import Objects
+from medpipe_tests.aws_double.textract import Textract
+from medpipe_tests.aws_double.translate import Translate
+
+REGION = "us-east-1"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
+    "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+    "AWS_SESSION_TOKEN": "",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+}
+"""What a client needs to sign requests that no real account would take."""
+
+
+def stand_up(
+    engines: Engines | None = None,
+    endpoint: str | None = None,
+    warehouse: Callable[[], DuckDBWarehouse] | None = None,
+    workgroups: Mapping[str, WorkGroup] | None = None,
+    polls: int = 1,
+    **settings: Any,
+) -> AwsDouble:
+    """A double of all services.
+
+    Args:
+        engines: what it knows; None knows next to nothing (see `engines.toy_engines`).
+        endpoint: where its S3 and SNS are; None is wherever this process' clients go (moto's mock_aws).
+        warehouse: gives Athena's tables.
+        workgroups: Athena's, by name.
+        polls: how often jobs and queries say that they are not done yet.
+        settings: faults, quotas, denied, latency_seconds, clock; see AwsDouble.
+    """
+    engines = engines or toy_engines()
+    bill = Bill()
+    objects = Objects(lambda: _client("s3", endpoint))
+
+    def publish(topic: str, message: str) -> None:
+        _client("sns", endpoint).publish(TopicArn=topic, Message=message)
+
+    services = (
+        Textract(engines.read, bill.add, objects, publish, polls),
+        Translate(engines.translate, bill.add),
+        ComprehendMedical(engines, bill.add),
+        Athena(warehouse, bill.add, objects, workgroups, polls),
+    )
+    return AwsDouble({service.name: service for service in services}, bill, **settings)
+
+
+def _client(service: str, endpoint: str | None) -> Any:
+    return botocore.session.get_session().create_client(
+        service,
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )

@@ -1,0 +1,163 @@
+"""Amazon Translate: TranslateText, with custom terminologies. Words are translated by an engine, not here."""
+
+import csv
+import datetime as dt
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from medpipe_assets.aws.limits import limit
+from medpipe_assets.errors import DocumentError
+from medpipe_assets.language import UNDETERMINED, identify
+from medpipe_tests.aws_double.double import Call, Charge
+from medpipe_tests.aws_double.errors import AwsError
+
+LANGUAGES = frozenset(
+    (
+        "af sq am ar hy az bn bs bg ca zh zh-TW hr cs da fa-AF nl en et fa tl fi fr fr-CA ka de el gu ht ha "
+        "he hi hu is id ga it ja kn kk ko lv lt mk ms ml mt mr mn no ps pl pt pt-PT pa ro ru sr si sk sl so "
+        "es es-MX sw sv ta te th tr uk ur uz vi cy"
+    ).split()
+)
+"""Source: https://docs.aws.amazon.com/translate/latest/dg/what-is-languages.html"""
+
+REGION_ARN = "arn:aws:translate:us-east-1:123456789012"
+
+
+class Translate:
+    """The service.
+
+    Args:
+        translate: a text and its language to English.
+        charge: takes what a call costs.
+    """
+
+    name = "translate"
+
+    def __init__(self, translate: Callable[[str, str], str], charge: Callable[[Charge], None]) -> None:
+        self._translate = translate
+        self._charge = charge
+        self._terminologies: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+        self.operations: Mapping[str, Callable[[Call], dict[str, Any]]] = {
+            "TranslateText": self._text,
+            "ImportTerminology": self._import,
+            "GetTerminology": self._get,
+            "ListTerminologies": self._list,
+            "DeleteTerminology": self._delete,
+        }
+
+    def _text(self, call: Call) -> dict[str, Any]:
+        text = call.request["Text"]
+        check_bytes(self.name, call)
+        source, target = self._pair(call)
+        names = call.request.get("TerminologyNames", [])
+        terms = {name: self._terminology(name)[1] for name in names}
+        english, used = self.to_english(text, source, {k: v for t in terms.values() for k, v in t.items()})
+        self._charge(Charge(self.name, call.operation, len(text), "character"))
+        applied = [
+            {"Name": name, "Terms": [{"SourceText": s, "TargetText": t} for s, t in of.items() if s in used]}
+            for name, of in terms.items()
+        ]
+        return {
+            "TranslatedText": english,
+            "SourceLanguageCode": source,
+            "TargetLanguageCode": target,
+            "AppliedTerminologies": applied if names else None,
+            "AppliedSettings": call.request.get("Settings"),
+        }
+
+    def _pair(self, call: Call) -> tuple[str, str]:
+        source, target = call.request["SourceLanguageCode"], call.request["TargetLanguageCode"]
+        if source == "auto":
+            source = identify(call.request["Text"])
+            if source == UNDETERMINED:
+                raise AwsError(
+                    "DetectedLanguageLowConfidenceException",
+                    "Could not detect the language with confidence",
+                    members={"DetectedLanguageCode": "en"},
+                )
+        if not {source, target} <= LANGUAGES or source == target or target != "en":
+            # The real service translates into any of them; the engines behind this one know English alone.
+            raise AwsError(
+                "UnsupportedLanguagePairException",
+                f"Unsupported language pair: {source} to {target}.",
+                members={"SourceLanguageCode": source, "TargetLanguageCode": target},
+            )
+        return source, target
+
+    def to_english(self, text: str, language: str, terms: Mapping[str, str]) -> tuple[str, set[str]]:
+        """A text in English, a terminology's words as it wants them; and those of its words that were met."""
+        if not terms:
+            return self._to_english(text, language), set()
+        pattern = "|".join(re.escape(term) for term in sorted(terms, key=len, reverse=True))
+        parts = re.split(rf"(?<!\w)({pattern})(?!\w)", text)
+        english = [terms[p] if i % 2 else self._to_english(p, language) for i, p in enumerate(parts)]
+        return "".join(english), set(parts[1::2])
+
+    def _to_english(self, text: str, language: str) -> str:
+        if not text.strip():
+            return text
+        try:
+            return self._translate(text, language.partition("-")[0])
+        except DocumentError:
+            raise AwsError(
+                "UnsupportedLanguagePairException",
+                f"Unsupported language pair: {language} to en.",
+                members={"SourceLanguageCode": language, "TargetLanguageCode": "en"},
+            ) from None
+
+    # --- terminologies
+
+    def _terminology(self, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+        if name not in self._terminologies:
+            raise AwsError("ResourceNotFoundException", f"No terminology found with name: {name}")
+        return self._terminologies[name]
+
+    def _import(self, call: Call) -> dict[str, Any]:
+        name, data = call.request["Name"], call.request["TerminologyData"]
+        if data["Format"] != "CSV":
+            raise AwsError("InvalidParameterValueException", "the double reads CSV only")
+        try:
+            header, *rows = list(csv.reader(io.StringIO(data["File"].decode("utf-8-sig"))))
+            terms = {row[header.index(header[0])]: row[header.index("en")] for row in rows if row}
+        except (ValueError, IndexError):
+            raise AwsError("InvalidParameterValueException", "the file needs a header of language codes") from None
+        before = self._terminologies.get(name)
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        properties = {
+            "Name": name,
+            "Arn": f"{REGION_ARN}:terminology/{name}/LATEST",
+            "SourceLanguageCode": header[0],
+            "TargetLanguageCodes": header[1:],
+            "SizeBytes": len(data["File"]),
+            "TermCount": len(terms),
+            "CreatedAt": before[0]["CreatedAt"] if before else now,
+            "LastUpdatedAt": now,
+            "Directionality": data.get("Directionality", "UNI"),
+            "Format": "CSV",
+        }
+        self._terminologies[name] = (properties, terms)
+        return {"TerminologyProperties": properties}
+
+    def _get(self, call: Call) -> dict[str, Any]:
+        return {"TerminologyProperties": self._terminology(call.request["Name"])[0]}
+
+    def _list(self, call: Call) -> dict[str, Any]:
+        return {"TerminologyPropertiesList": [properties for properties, _ in self._terminologies.values()]}
+
+    def _delete(self, call: Call) -> dict[str, Any]:
+        self._terminology(call.request["Name"])
+        del self._terminologies[call.request["Name"]]
+        return {}
+
+
+def check_bytes(service: str, call: Call) -> None:
+    """Refuse a text longer than its operation takes, in bytes of UTF-8."""
+    most, size = limit(service, call.operation, "text"), len(call.request["Text"].encode())
+    if size > most:
+        raise AwsError(
+            "TextSizeLimitExceededException",
+            f"Input text size exceeds limit. Max length of request text allowed is {most} bytes while in this request "
+            f"the text size is {size} bytes",
+        )
