@@ -30,8 +30,9 @@ _SIEVE_BITS: Final = 20
 _BAG: Final = "bag"
 _LEAD: Final = re.compile(r"\b(\w+)\s+$")
 _LONGEST_LEAD: Final = 12
-_AMOUNT: Final = re.compile(r"\d.*|un[ae]?|uma|cada|por|par|[aà]|gruesa|espessa|épaisse", re.IGNORECASE)
-"""Beside 'gota' or 'goutte' it speaks of drops."""
+_DROP_BEFORE: Final = re.compile(r"(?:\d|\bun[ae]?|\buma|\b[aà])\s$", re.IGNORECASE)
+_DROP_AFTER: Final = re.compile(r"\s(?:[aà]\b|cada|por|par|gruesa|espessa|épaisse)", re.IGNORECASE)
+"""Beside 'gota' or 'goutte' they make it a drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +201,15 @@ def _abbreviations(listed: dict[str, tuple[str, bool]]) -> dict[str, Sense]:
 
 
 def _counts(text: str, spans: Sequence[Offsets], i: int, sense: Sense) -> bool:
-    """Whether an abbreviation is one here: an ambiguous one is none where a neighbour is in upper case as well, or an
-    amount."""
-    near = [text[slice(*spans[j])] for j in (i - 1, i + 1) if sense.ambiguous and 0 <= j < len(spans)]
-    return not any((len(word) > 4 and word.isupper()) or _AMOUNT.fullmatch(word) for word in near)
+    """Whether an abbreviation is one here. An ambiguous one is none where a neighbour is in upper case as well; a word
+    that our list calls ambiguous ('gota') none where it is a drop."""
+    begin, end = spans[i]
+    if not sense.ambiguous:
+        return True
+    if not text[begin:end].isupper():
+        return not (_DROP_BEFORE.search(text, max(0, begin - 5), begin) or _DROP_AFTER.match(text, end))
+    near = (text[slice(*spans[j])] for j in (i - 1, i + 1) if 0 <= j < len(spans))
+    return not any(len(word) > 4 and word.isupper() for word in near)
 
 
 @cache

@@ -7,8 +7,9 @@ The rules are those of NegEx and ConText (Chapman 2001, Harkema 2009): a cue rea
 until a stopping word, another cue's claim or the limit of its strength. Columns of the tables:
 
     trait      NEGATION, PAST_HISTORY, FAMILY_HISTORY, HYPOTHETICAL, LOW_CONFIDENCE; '*' for all (stop, pseudo)
-    direction  forward, backward; 'answer' is backward where nothing follows in its clause ('fever: no'); 'stop' ends
-               the reach of the trait's cues; 'pseudo' only keeps shorter cues inside it from counting ('no increase')
+    direction  forward, backward; 'answer' is backward where nothing follows in its clause ('fever: no'); 'whole' says
+               it of mentions inside itself ('non-smoker'); 'stop' ends the reach of the trait's cues; 'pseudo' only
+               keeps shorter cues inside it from counting ('no increase')
     strength   'strong' reaches past commas to the limit of the sentence; 'list' past commas only as far as a list goes,
                which shows its end by a conjunction ('sin fiebre, tos ni disnea, dolor en FID'); 'weak' reaches a few
                words and never past a comma
@@ -20,14 +21,14 @@ guidelines (section II.H) code such diagnoses of inpatients, and whoever wants l
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from medpipe_assets.lexicon.normalise import normalise
 from medpipe_assets.recognition.engine import Offsets, Trait
-from medpipe_assets.recognition.sections import sections
+from medpipe_assets.recognition.sections import Section, sections
 from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
 
 SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "section": 0.9}
@@ -97,11 +98,12 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
     if language not in LANGUAGES or not spans:
         return [() for _ in spans]
     terms, cues = _cues(language)
-    breaks = _breaks(text)
-    sentences = _sentences_of_cues(terms.find(text), cues, breaks, [span for mention in spans for span in mention])
+    mentioned = sorted(span for mention in spans for span in mention)
+    breaks = _breaks(text, mentioned)
+    sentences = _sentences_of_cues(terms.find(text), cues, breaks, mentioned)
     by_sentence: dict[int, list[_Scope]] = {}
     section_traits = [
-        (s.begin, s.end, Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
+        (s.begin, _section_end(s, sentences, breaks), Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
         for s in sections(text, language)
         if s.kind in _SECTION_TRAITS
     ]
@@ -117,11 +119,30 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
     return results
 
 
-def _breaks(text: str) -> list[int]:
-    """Where sentences begin, and a last one past the end of the text."""
+def _section_end(section: Section, sentences: Mapping[int, Sequence[tuple[Match, _Cue]]], breaks: Sequence[int]) -> int:
+    """Where a section's trait ends: of one with text behind its heading, also where a sentence is the patient's again
+    ('Family history: diabetes. She presents with pneumonia.')."""
+    if not section.inline:
+        return section.end
+    first, last = bisect_right(breaks, section.begin), bisect_left(breaks, section.end)
+    trait = _SECTION_TRAITS[section.kind]
+    turns = (
+        at
+        for at in range(first, last)
+        if any(c.direction == "stop" and c.trait == trait for _, c in sentences.get(at, ()))
+    )
+    return min((breaks[at] for at in turns), default=section.end)
+
+
+def _breaks(text: str, mentioned: Sequence[Offsets]) -> list[int]:
+    """Where sentences begin, never within a mention ('Deep Vein: ...'), and a last one past the end of the text."""
+    begins = [begin for begin, _ in mentioned]
     breaks = [0]
     for found in _BOUNDARY.finditer(text):
         if found.group() == "." and _ABBREVIATION.search(text, max(0, found.start() - 8), found.start()):
+            continue
+        around = bisect_left(begins, found.end()) - 1
+        if found.group() == "" and around >= 0 and mentioned[around][1] > found.end():
             continue
         breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, found.end(), LONGEST_SENTENCE))
         breaks.append(found.end())
@@ -130,10 +151,9 @@ def _breaks(text: str) -> list[int]:
 
 
 def _sentences_of_cues(
-    matches: Iterable[Match], cues: Sequence[tuple[_Cue, ...]], breaks: Sequence[int], spans: Iterable[Offsets]
+    matches: Iterable[Match], cues: Sequence[tuple[_Cue, ...]], breaks: Sequence[int], taken: Sequence[Offsets]
 ) -> dict[int, list[tuple[Match, _Cue]]]:
     """Cues by the index of their sentence, leaving out those that are part of a mention ('gram negative sepsis')."""
-    taken = sorted(spans)
     begins = [begin for begin, _ in taken]
     sentences: dict[int, list[tuple[Match, _Cue]]] = {}
     for match in matches:
@@ -158,6 +178,8 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
             limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue, "")), default=begin)
             limit = _reach_backward(text, limit, match.begin, cue.strength)
             scopes.append(_Scope(limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
+        elif cue.direction == "whole":
+            scopes.append(_Scope(match.begin, match.end, Trait(cue.trait, SCORES[cue.strength]), True))
     return scopes
 
 

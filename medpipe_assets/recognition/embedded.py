@@ -4,7 +4,8 @@ It reads the document's own language, in process, with no service. Finding is th
 and their neighbours, judging what is denied or past that of `assertion`; here they are only put together.
 """
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -12,11 +13,12 @@ from typing import Final, Literal
 from medpipe_assets.fingerprints import fingerprint
 from medpipe_assets.lexicon import build, words
 from medpipe_assets.recognition import anatomy, assertion, conditions, medications, tests_and_procedures
-from medpipe_assets.recognition.engine import Mention
+from medpipe_assets.recognition.engine import Mention, Offsets
+from medpipe_assets.recognition.sections import sections
 
 _DATA: Final = Path(__file__).with_name("data")
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 """Raise it when the same lexicon would give other mentions or traits."""
 
 _FINDERS: Final[tuple[Callable[[str, str], list[Mention]], ...]] = (
@@ -54,10 +56,19 @@ class EmbeddedRecognition:
     def recognise(self, text: str, language: str) -> list[Mention]:
         """Find the mentions in a text, ordered by their first span, never overlapping."""
         found = resolved(mention for find in _FINDERS for mention in find(text, language))
+        headings = [(section.heading, section.begin) for section in sections(text, language)]
+        found = [m for m in found if m.category != "MEDICAL_CONDITION" or not _is_heading(m, headings)]
         judged = [mention for mention in found if mention.category in _JUDGED]
         traits = assertion.assertion(text, language, [mention.spans for mention in judged])
         told = {id(mention): said for mention, said in zip(judged, traits, strict=True)}
         return [replace(m, traits=m.traits + told.get(id(m), ())) for m in found]
+
+
+def _is_heading(mention: Mention, headings: Sequence[Offsets]) -> bool:
+    """Whether a mention is (part of) a heading: 'Allergies: none' names no allergy."""
+    begin, end = mention.spans[0][0], mention.spans[-1][1]
+    at = bisect_right(headings, begin, key=lambda heading: heading[0])
+    return at > 0 and end <= headings[at - 1][1]
 
 
 def resolved(mentions: Iterable[Mention]) -> list[Mention]:

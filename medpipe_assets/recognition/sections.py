@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from medpipe_assets.recognition.terms import LANGUAGES, Terms, read_table
 
@@ -17,6 +17,7 @@ WRAPPED = 120
 
 _LINE_END, _BLANK_LINE = re.compile(r"\n"), re.compile(r"\n[ \t]*\n")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:[#*•\-–>]+|\d{1,2}[.)])?[ \t*_]*$")
+_SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _SENTENCE_START = re.compile(r"[.;!?][ \t]+$")
 # An unknown heading: a label alone on its line, or a line in capitals. 'Father: ...' within a section is none.
 _ANY_HEADING = re.compile(r"^[ \t#*•]*[^\W\d_](?:[^\n:.;,]{1,48}:|[^\na-zß-ÿ.:;,]{3,58})[ \t]*$", re.MULTILINE)
@@ -24,11 +25,16 @@ _ANY_HEADING = re.compile(r"^[ \t#*•]*[^\W\d_](?:[^\n:.;,]{1,48}:|[^\na-zß-ÿ
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of text under one heading: kind (a kind of headings.tsv, or OTHER), begin (after the heading), end."""
+    """A stretch of text under one heading: kind (a kind of headings.tsv, or OTHER), begin (after the heading), end.
+
+    `heading` is where its heading begins; `inline` whether text stands behind the heading's colon.
+    """
 
     kind: str
     begin: int
     end: int
+    heading: int
+    inline: bool
 
 
 @cache
@@ -37,14 +43,16 @@ def _headings(language: str) -> tuple[Terms, tuple[str, ...]]:
     return Terms(row["heading"] for row in rows), tuple(row["kind"] for row in rows)
 
 
-def sections(text: str, language: str) -> list[Section]:
+@lru_cache(maxsize=2)
+def sections(text: str, language: str) -> tuple[Section, ...]:
     """The sections under known headings, in order; text under no heading, or under an unknown one, is in none.
 
     A heading that stands alone on its line opens a section up to the next heading, known or not. A heading with text
-    behind its colon opens one up to the end of the paragraph or the next heading, for what follows is prose again.
+    behind its colon opens one up to the end of the paragraph or the next heading, for what follows is prose again; or
+    of its sentence, where it stands in the middle of a line.
     """
     if language not in LANGUAGES:
-        return []
+        return ()
     terms, kinds = _headings(language)
     found: list[tuple[int, int, str, bool]] = []
     for match in terms.find(text):
@@ -52,9 +60,12 @@ def sections(text: str, language: str) -> list[Section]:
         if alone is not None:
             found.append((match.begin, match.end, kinds[match.index], alone))
     if not found:
-        return []
+        return ()
     starts = sorted({begin for begin, *_ in found} | {m.start() for m in _ANY_HEADING.finditer(text)})
-    return [Section(kind, end, _section_end(text, end, alone, starts)) for _, end, kind, alone in found]
+    return tuple(
+        Section(kind, end, _section_end(text, begin, end, alone, starts), begin, not alone)
+        for begin, end, kind, alone in found
+    )
 
 
 def _heading_kind(text: str, begin: int, end: int) -> bool | None:
@@ -69,7 +80,7 @@ def _heading_kind(text: str, begin: int, end: int) -> bool | None:
     return False if rest.startswith(":") or (on_own_line and rest.startswith((". ", "- "))) else None
 
 
-def _section_end(text: str, begin: int, alone: bool, starts: Sequence[int]) -> int:
+def _section_end(text: str, heading: int, begin: int, alone: bool, starts: Sequence[int]) -> int:
     following = bisect_right(starts, begin)
     end = starts[following] if following < len(starts) else len(text)
     if not alone:
@@ -77,4 +88,7 @@ def _section_end(text: str, begin: int, alone: bool, starts: Sequence[int]) -> i
         unwrapped = line_end - text.rfind("\n", 0, begin) > WRAPPED
         paragraph = _LINE_END.search(text, begin, end) if unwrapped else _BLANK_LINE.search(text, begin, end)
         end = paragraph.start() if paragraph else end
+        if _SENTENCE_START.search(text, max(0, heading - 40), heading):
+            sentence = _SENTENCE_END.search(text, begin, end)
+            end = sentence.end() if sentence else end
     return end

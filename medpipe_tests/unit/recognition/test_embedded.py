@@ -58,6 +58,33 @@ def test_what_the_family_had_is_not_the_patients() -> None:
     assert "FAMILY_HISTORY" in traits("Mother had breast cancer.", "en")["breast cancer"]
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Allergies: NKDA."),
+        ("en", "Allergies:\nnone"),
+        ("es", "Alergias: no conocidas."),
+        ("fr", "Allergies : aucune connue."),
+        ("pt", "Alergias: nega."),
+        ("it", "Allergie: nessuna nota."),
+        ("de", "Allergien: keine bekannt."),
+        ("en", "No known allergies. Non-smoker."),
+        ("es", "Sin alergias conocidas. No fumador."),
+        ("fr", "Pas d'allergie connue. Non-fumeuse."),
+        ("pt", "Sem alergias conhecidas. Não fumadora."),
+        ("it", "Nessuna allergia nota. Non fumatrice."),
+        ("de", "Keine Allergien bekannt. Nichtraucherin."),
+    ],
+)
+def test_a_patient_without_allergies_who_does_not_smoke_has_neither(language: str, text: str) -> None:
+    found = [m for m in ENGINE.recognise(text, language) if m.category == "MEDICAL_CONDITION"]
+    assert [m for m in found if "NEGATION" not in {trait.name for trait in m.traits}] == []
+
+
+def test_a_heading_is_no_finding_and_what_stands_under_it_is() -> None:
+    assert list(traits("Allergies: hay fever. An allergy.", "en")) == ["hay fever", "allergy"]
+
+
 def test_a_condition_takes_its_site_with_it() -> None:
     found = ENGINE.recognise("Chronic kidney disease.", "en")
     assert [mention.category for mention in found] == ["MEDICAL_CONDITION"]

@@ -47,7 +47,7 @@ def test_a_label_within_a_section_does_not_end_it() -> None:
 
 
 def test_a_heading_word_in_running_text_is_no_heading() -> None:
-    assert sections("She has a family history of gout and takes medications.", "en") == []
+    assert sections("She has a family history of gout and takes medications.", "en") == ()
 
 
 @pytest.mark.parametrize(
