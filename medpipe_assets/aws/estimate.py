@@ -11,6 +11,8 @@ from medpipe_assets.aws.prices import price, units_of_text
 CHARACTERS_A_PAGE = 3_000
 """Characters that a page is taken to have before it is read."""
 
+STAGES = ("extraction", "translation", "recognition", "coding")
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
@@ -96,7 +98,8 @@ def estimate(documents: Iterable[DocumentFacts], settings: EstimateSettings) -> 
     for document in documents:
         for use in _uses(document, settings):
             totals[use.stage, use.service, use.operation, use.option, use.reason_saved] += use.units
-    return [_priced(*key, units=units) for key, units in totals.items() if units]
+    ordered = sorted(totals.items(), key=lambda total: STAGES.index(total[0][0]))
+    return [_priced(*key, units=units) for key, units in ordered if units]
 
 
 def _priced(stage: str, service: str, operation: str, option: str, reason: str | None, *, units: float) -> Estimate:
@@ -133,9 +136,10 @@ def _translation(characters: Mapping[str, int], settings: EstimateSettings) -> I
 def _medical(characters: int, settings: EstimateSettings) -> Iterator[_Use]:
     if not characters:
         return
-    operations = [("recognition", operation, None) for operation in settings.also]
+    operations: list[tuple[str, str, str | None]] = []
     if settings.recognition:
         operations.append(("recognition", "DetectEntitiesV2", "codes_only" if settings.codes_only else None))
+    operations += [("recognition", operation, None) for operation in settings.also]
     if settings.coding or (settings.recognition and settings.codes_only):
         operations.append(("coding", "InferICD10CM", None))
     for stage, operation, skipped in operations:

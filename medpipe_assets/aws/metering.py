@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from medpipe_assets.errors import RunStopError
+
 ROUNDING = 1e-9
 """Dollars: sums of binary fractions miss the budget by less than this."""
 
@@ -47,7 +49,7 @@ def collecting() -> Iterator[list[Cost]]:
         _costs.reset(token)
 
 
-class BudgetReachedError(Exception):
+class BudgetReachedError(RunStopError):
     """The next call would cost more than is left. What is done stays done; a run with another budget goes on."""
 
     def __init__(self, dollars: float) -> None:
