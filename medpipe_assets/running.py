@@ -6,13 +6,14 @@ The work itself is the Dagster graph, materialised in this process by `defs.exec
 import datetime as dt
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medpipe_assets import report
 from medpipe_assets.documents.intake import documents_of, keep_list, pending_receipts, receive
+from medpipe_assets.documents.stage import Stage
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.inbox.local import LocalInbox
 from medpipe_assets.lake.lake import Lake
@@ -62,8 +63,9 @@ def run_inputs(lake: Lake, paths: Sequence[Path], *, profile: str = "", workers:
     uris = {arrival.uri for arrival in arrivals}
     result = RunResult(lake, len(arrivals))
     if arrivals:
+        made = _stages(lake, profile)  # before anything is received: a wrong profile must change nothing
         receive(lake, arrivals, dt.datetime.now(dt.UTC).date())
-        days = {receipt.day for receipt in pending_receipts(lake)} | _unfinished_days(lake, uris, profile)
+        days = {receipt.day for receipt in pending_receipts(lake)} | _unfinished_days(lake, uris, made)
         for outcome in _run(lake, days, profile=profile, workers=workers):
             result.failures += outcome.failures
             for stage, seconds in outcome.seconds.items():
@@ -83,17 +85,22 @@ def _run(lake: Lake, days: set[dt.date], *, profile: str, workers: int | None, *
         return run_days(lake.location, sorted(days), progress=progress, profile=profile, workers=workers, **more)
 
 
-def _unfinished_days(lake: Lake, uris: set[str], profile: str) -> set[dt.date]:
-    """Days of the input's documents on which some stage has work to do, or a consumer table is behind."""
+def _stages(lake: Lake, profile: str) -> Mapping[str, Stage]:
+    """The stages under a profile (the environment's when empty)."""
     from medpipe_assets.defs.resources import make_engines
-    from medpipe_assets.documents.consumers import is_stale
     from medpipe_assets.documents.line import stages
-    from medpipe_assets.lake.ledger import inputs_of, verdicts, work_list
     from medpipe_assets.settings import Settings
 
     settings = Settings.load()
     engines = make_engines(settings.model_copy(update={"profile": profile}) if profile else settings)
-    made = stages(engines, lake.location.raw_path)
+    return stages(engines, lake.location.raw_path)
+
+
+def _unfinished_days(lake: Lake, uris: set[str], made: Mapping[str, Stage]) -> set[dt.date]:
+    """Days of the input's documents on which some stage has work to do, or a consumer table is behind."""
+    from medpipe_assets.documents.consumers import is_stale
+    from medpipe_assets.lake.ledger import inputs_of, verdicts, work_list
+
     firsts = first_days(lake)
     days = {firsts[document_id] for document_id in documents_of(lake, uris)}
 

@@ -127,6 +127,11 @@ class Reprocess(dg.ConfigurableResource[None]):
     force: bool = False
     from_stage: str = STAGES[0]
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the run is about some documents only; nothing new is taken in then."""
+        return bool(self.document_ids or self.document_list)
+
     def selection(self, lake: Lake, stage: str) -> Selection | None:
         """Which documents a stage is to process; None where it is to be left alone."""
         if self.from_stage not in STAGES:

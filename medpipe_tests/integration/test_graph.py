@@ -89,6 +89,18 @@ def test_a_reprocessed_document_is_done_again_and_doubles_nothing(graph: Graph, 
     assert graph.content() == before
 
 
+def test_a_restricted_run_takes_nothing_in_and_leaves_what_waits(graph: Graph, notes: Path) -> None:
+    graph.receive(notes)
+    graph.run()
+    document_id = graph.rows("raw_documents")[0]["document_id"]
+    (notes / "late.txt").write_text("Patient with gout.\n", encoding="utf-8")
+    graph.receive(notes)
+    result = graph.run(reprocess={"document_ids": [document_id], "force": True})
+    assert result.success and not failed_checks(result)
+    assert len(graph.rows("raw_documents")) == 3
+    assert graph.run().success and len(graph.rows("raw_documents")) == 4
+
+
 def test_a_changed_stage_redoes_itself_and_what_follows_only(
     graph: Graph, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         metadata: dict[str, Any] = {}
         with private_errors():
             opened = lake.open()
-            if stage == "raw_documents":
+            if stage == "raw_documents" and not reprocess.is_restricted:
                 intake = take_in(opened, day, fetch, run_id=context.run.run_id, progress=progress)
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
             selection = reprocess.selection(opened, stage)
