@@ -1,6 +1,6 @@
 """Intake: what an inbox lists becomes receipts, and receipts become documents in the raw zone.
 
-A receipt is a file in the lake that names sources (their names are patient data, so nothing else may): whoever finds
+A receipt is an object in the lake that names sources (their names are patient data, so nothing else may): whoever finds
 new arrivals writes one, and whatever run comes next takes them in. It goes when everything it names is recorded in
 `document_sources`, so nothing that arrived is lost, whoever is killed when.
 """
@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +22,7 @@ from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import ZIP, sniff
 from medpipe_assets.inbox.engine import Arrival, source_id
 from medpipe_assets.lake import quarantine
-from medpipe_assets.lake.lake import Lake, columns_to_table, write_atomically
+from medpipe_assets.lake.lake import Lake, columns_to_table
 from medpipe_assets.lake.leases import Lease
 
 INBOX = "inbox"
@@ -35,7 +34,7 @@ MEMBER_SEPARATOR = "!/"
 
 @dataclass(frozen=True)
 class Receipt:
-    """Arrivals received together on a day; `id` names its file."""
+    """Arrivals received together on a day; `id` is part of its key."""
 
     id: str
     day: dt.date
@@ -52,8 +51,12 @@ class IntakeReport:
     size_bytes: int = 0
 
 
-def _folder(lake: Lake) -> Path:
-    return Path(lake.location.raw) / "receipts"
+RECEIPTS = "receipts/"
+_RECEIPT_KEY = re.compile(rf"{RECEIPTS}(?P<day>\d{{4}}-\d\d-\d\d)/(?P<id>\w+)\.jsonl")
+
+
+def _receipt_key(day: dt.date, identity: str) -> str:
+    return f"{RECEIPTS}{day.isoformat()}/{identity}.jsonl"
 
 
 def known_versions(lake: Lake) -> set[tuple[str, str]]:
@@ -71,20 +74,23 @@ def receive(lake: Lake, arrivals: Iterable[Arrival], day: dt.date) -> Receipt | 
         return None
     receipt = Receipt(uuid.uuid4().hex, day, tuple(new.values()))
     lines = "".join(json.dumps({"uri": a.uri, "version": a.version, "size": a.size}) + "\n" for a in receipt.arrivals)
-    write_atomically(_folder(lake) / day.isoformat() / f"{receipt.id}.jsonl", lines.encode())
+    lake.raw.put(_receipt_key(day, receipt.id), lines.encode())
     return receipt
 
 
 def pending_receipts(lake: Lake, day: dt.date | None = None) -> list[Receipt]:
     """Receipts not taken in yet, oldest day first."""
     receipts = []
-    for file in sorted(_folder(lake).glob(f"{day.isoformat() if day else '*'}/*.jsonl")):
+    for found in lake.raw.list(f"{RECEIPTS}{day.isoformat()}/" if day else RECEIPTS):
+        named = _RECEIPT_KEY.fullmatch(found.key)
+        if not named:
+            continue
         try:
-            lines = file.read_text().splitlines()
+            lines = lake.raw.get(found.key).decode().splitlines()
         except FileNotFoundError:  # another run has just finished with it
             continue
         arrivals = tuple(Arrival(**json.loads(line)) for line in lines)
-        receipts.append(Receipt(file.stem, dt.date.fromisoformat(file.parent.name), arrivals))
+        receipts.append(Receipt(named["id"], dt.date.fromisoformat(named["day"]), arrivals))
     return receipts
 
 
@@ -117,7 +123,7 @@ def take_in(
                 chunk = _Chunk()
         _commit(lake, lease, day, chunk, run_id, report)
         for receipt in receipts:
-            (_folder(lake) / day.isoformat() / f"{receipt.id}.jsonl").unlink(missing_ok=True)
+            lake.raw.delete(_receipt_key(day, receipt.id))
     return report
 
 
@@ -223,7 +229,7 @@ def keep_list(lake: Lake, documents: Collection[str]) -> str:
     """Put a list of document ids into the lake, for a run's configuration to name; returns its id."""
     listed = "\n".join(sorted(documents)).encode()
     identity = hashlib.sha256(listed).hexdigest()[:32]
-    write_atomically(lake.location.raw_path / "lists" / identity, listed)
+    lake.raw.put(f"lists/{identity}", listed)
     return identity
 
 
@@ -236,6 +242,6 @@ def read_list(lake: Lake, identity: str) -> frozenset[str]:
     if not re.fullmatch(r"[0-9a-f]{32}", identity):
         raise ConfigurationError("a document_list is named by 32 hex digits")
     try:
-        return frozenset((lake.location.raw_path / "lists" / identity).read_text().splitlines())
+        return frozenset(lake.raw.get(f"lists/{identity}").decode().splitlines())
     except FileNotFoundError:
         raise ConfigurationError(f"there is no document_list {identity} in this lake") from None

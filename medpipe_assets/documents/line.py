@@ -21,6 +21,8 @@ from medpipe_assets.errors import DocumentError, Reason, RunStopError
 from medpipe_assets.extraction.engine import ExtractionEngine
 from medpipe_assets.extraction.media_type import ONE_PAGE, SUPPORTED, sniff
 from medpipe_assets.extraction.stage import extract_document
+from medpipe_assets.lake.lake import raw_key
+from medpipe_assets.lake.objects import LocalObjects, ObjectStore
 from medpipe_assets.recognition.engine import RecognitionEngine
 from medpipe_assets.recognition.stage import recognise_document
 from medpipe_assets.recognition.texts import WHOLE_PAGE, JoinedText, english_texts, source_texts
@@ -98,18 +100,19 @@ def check_rules(stage: str, tables: Tables) -> dict[str, Collection[str]]:
     return {name: rule(tables) for name, rule in zip(RULE_NAMES[stage], RULES[stage], strict=True)}
 
 
-def stages(engines: Engines, raw_root: Path) -> dict[str, Stage]:
+def stages(engines: Engines, raw: ObjectStore | Path) -> dict[str, Stage]:
     """The line's stages, in order.
 
     Args:
-        raw_root: folder of the raw zone.
+        raw: the raw zone's store, or its folder.
     """
+    store: ObjectStore = LocalObjects(raw) if isinstance(raw, Path) else raw
     e = engines
     processes: Mapping[str, tuple[str, Callable[[Task], Output], Place]] = {
-        "raw_documents": ("content", partial(_inspect, raw_root), Place.HERE),
+        "raw_documents": ("content", partial(_inspect, store), Place.HERE),
         "extracted_text": (
             _label(e.extraction),
-            partial(_extract, e.extraction, raw_root),
+            partial(_extract, e.extraction, store),
             _place(e.extraction, Place.PROCESSES),
         ),
         "translated_text": (_label(e.translation), partial(_translate, e.translation), _place(e.translation)),
@@ -150,19 +153,17 @@ def _label(engine: ExtractionEngine | TranslationEngine | RecognitionEngine | Co
     return f"{engine.name} {engine.version}"
 
 
-def _raw_file(raw_root: Path, document_id: str) -> Path:
-    return raw_root / "documents" / document_id[:2] / document_id
-
-
-def _read_raw(raw_root: Path, document_id: str) -> bytes:
+def _read_raw(raw: ObjectStore, document_id: str) -> bytes:
     try:
-        return _raw_file(raw_root, document_id).read_bytes()
+        return raw.get(raw_key(document_id))
+    except ConnectionError as error:
+        raise DocumentError(Reason.ENGINE_UNAVAILABLE, f"raw zone: {error}") from None
     except OSError as error:
         raise DocumentError(Reason.UNREADABLE, f"raw zone: {error.strerror}") from None
 
 
-def _inspect(raw_root: Path, task: Task) -> Output:
-    data = _read_raw(raw_root, task.document_id)
+def _inspect(raw: ObjectStore, task: Task) -> Output:
+    data = _read_raw(raw, task.document_id)
     media_type = sniff(data)
     if media_type not in SUPPORTED:
         raise DocumentError(Reason.UNSUPPORTED_TYPE, media_type)
@@ -170,14 +171,14 @@ def _inspect(raw_root: Path, task: Task) -> Output:
         "media_type": [media_type],
         "size_bytes": [len(data)],
         "page_count": [1 if media_type in ONE_PAGE else None],
-        "raw_key": [str(_raw_file(Path(), task.document_id))],
+        "raw_key": [raw_key(task.document_id)],
     }
     return Output({"raw_documents": row})
 
 
-def _extract(engine: ExtractionEngine, raw_root: Path, task: Task) -> Output:
+def _extract(engine: ExtractionEngine, raw: ObjectStore, task: Task) -> Output:
     (row,) = task.rows["raw_documents"]
-    tables, failures = extract_document(engine, _read_raw(raw_root, task.document_id), row["media_type"])
+    tables, failures = extract_document(engine, _read_raw(raw, task.document_id), row["media_type"])
     return Output(tables, failures)
 
 

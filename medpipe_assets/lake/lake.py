@@ -1,28 +1,24 @@
 """The lake: Iceberg tables made from the contracts, read and changed through one catalog, and the raw bytes.
 
-Everything that knows pyiceberg is here. What a change means (ledger, quarantine, publication) is decided elsewhere.
+It is the same whether it lies in a folder or on S3. What a change means (ledger, quarantine, publication) is decided
+elsewhere.
 """
 
 import datetime as dt
 import hashlib
-import os
 import re
-import tempfile
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import reduce
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy.exc
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchTableError,
     TableAlreadyExistsError,
+    ValidationException,
 )
 from pyiceberg.expressions import (
     AlwaysTrue,
@@ -35,12 +31,17 @@ from pyiceberg.expressions import (
 )
 from pyiceberg.table import Table
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.errors import ConfigurationError
-from medpipe_assets.lake.leases import Leases
+from medpipe_assets.lake.catalog import namespace_of, open_catalog
+from medpipe_assets.lake.leases import Leases, SqliteLeases
 from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.objects import ObjectStore, S3Objects, store_at
+from medpipe_assets.lake.objects import write_atomically as write_atomically
+from medpipe_assets.lake.s3_leases import S3Leases
 from medpipe_assets.lake.schemas import TABLES, TableContract
 
-NAMESPACE = "medpipe"
+T = TypeVar("T")
 TABLE_PROPERTIES = {
     "write.parquet.compression-codec": "snappy",
     "write.metadata.previous-versions-max": "20",
@@ -48,35 +49,64 @@ TABLE_PROPERTIES = {
     # One manifest a chunk commit would make planning a scan slower with every chunk.
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
+    # Several machines may commit to one table at once.
+    "commit.retry.num-retries": "8",
+    "commit.retry.max-wait-ms": "4000",
 }
-CATALOG_TRIES = 5
+CONFLICT_TRIES = 5
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Lake:
-    """One lake: its location, its leases and its tables."""
+    """One lake: its location, its leases, its raw bytes and its tables.
 
-    def __init__(self, location: LakeLocation) -> None:
+    Attributes:
+        raw: the raw zone. Objects there are written once and never changed.
+    """
+
+    def __init__(self, location: LakeLocation, clients: Clients | None = None) -> None:
         location.create()
+        self._clients = clients or Clients()
         self.location = location
-        self.leases = Leases(location.home / "leases.db")
-        self._catalog = _open_catalog(location)
+        self.raw: ObjectStore = store_at(location.raw, location.kms_key, self._clients)
+        self.leases: Leases = (
+            S3Leases(S3Objects(location.parquet, location.kms_key, self._clients))
+            if location.is_remote
+            else SqliteLeases(location.home / "leases.db")
+        )
+        self._namespace = namespace_of(location)
+        self._catalog = open_catalog(location, self._clients)
 
     def table(self, name: str) -> Table:
-        """The Iceberg table of a contract, made on first use."""
+        """The Iceberg table of a contract, made on first use.
+
+        Raises:
+            ConfigurationError: where the catalog has it from another lake.
+        """
         try:
-            return self._catalog.load_table(f"{NAMESPACE}.{name}")
+            table = self._catalog.load_table(self._identifier(name))
         except NoSuchTableError:
             return self._create(TABLES[name])
+        if self.location.is_remote and table.location() != self._root_of(name):
+            raise ConfigurationError(
+                f"the Glue database {self._namespace} belongs to another lake: name one by MEDPIPE_GLUE_DATABASE"
+            )
+        return table
+
+    def _identifier(self, name: str) -> str:
+        return f"{self._namespace}.{name}"
+
+    def _root_of(self, name: str) -> str:
+        return f"{self.location.zone(TABLES[name].zone)}/{name}"
 
     def _create(self, contract: TableContract) -> Table:
-        identifier = f"{NAMESPACE}.{contract.name}"
+        identifier = self._identifier(contract.name)
         try:
             with (
                 self._catalog.create_table_transaction(
                     identifier,
                     schema=contract.schema,
-                    location=f"{self.location.zone(contract.zone)}/{contract.name}",
+                    location=self._root_of(contract.name),
                     properties=TABLE_PROPERTIES,
                 ) as transaction,
                 transaction.update_spec() as spec,
@@ -87,9 +117,13 @@ class Lake:
             pass
         return self._catalog.load_table(identifier)
 
+    def objects_of(self, name: str) -> ObjectStore:
+        """The objects that a table is made of, and what else lies below its root."""
+        return store_at(self._root_of(name), self.location.kms_key, self._clients)
+
     def exists(self, name: str) -> bool:
         """Whether anything was ever written to (or asked of) the table."""
-        return bool(self._catalog.table_exists(f"{NAMESPACE}.{name}"))
+        return bool(self._catalog.table_exists(self._identifier(name)))
 
     def read(
         self,
@@ -110,16 +144,28 @@ class Lake:
             documents: only these documents' rows.
             snapshot_id: time travel.
         """
-        contract = TABLES[name]
-        wanted = contract.schema.names if columns is None else list(columns)
+        wanted = TABLES[name].schema.names if columns is None else list(columns)
         needed = wanted if documents is None or "document_id" in wanted else [*wanted, "document_id"]
-        scan = self.table(name).scan(
-            row_filter=_filter(days, stage, documents), selected_fields=tuple(needed), snapshot_id=snapshot_id
-        )
-        rows = scan.to_arrow()
+        rows = _scan(self.table(name), name, needed, _filter(days, stage, documents), snapshot_id)
         if documents is not None:
             rows = rows.filter(pc.is_in(rows["document_id"], pa.array(sorted(documents), pa.string())))
-        return rows.select(wanted).cast(pa.schema([contract.schema.field(c) for c in wanted]))
+        return rows.select(wanted)
+
+    def contents(self, name: str, as_of: dt.datetime | None = None) -> pa.Table | list[str]:
+        """A table for an engine that reads local files only: the files of a local lake, the rows of a remote one.
+
+        Raises:
+            ConfigurationError: as `files`.
+        """
+        if not self.location.is_remote:
+            return self.files(name, as_of)
+        table = self.table(name)
+        if as_of is None:
+            return _scan(table, name, TABLES[name].schema.names)
+        snapshot_id = _snapshot_at(name, table, as_of)
+        if snapshot_id is None:
+            return empty(name)
+        return _scan(table, name, TABLES[name].schema.names, snapshot_id=snapshot_id)
 
     def files(self, name: str, as_of: dt.datetime | None = None) -> list[str]:
         """Paths of the Parquet files that make up a table now, or at a past time (none before its first snapshot).
@@ -128,14 +174,10 @@ class Lake:
             ConfigurationError: for a time whose snapshot has expired: no rows would be a wrong answer.
         """
         table = self.table(name)
-        snapshot_id = None
-        if as_of is not None:
-            snapshot = table.snapshot_as_of_timestamp(int(as_of.timestamp() * 1000))
-            if snapshot is None:
-                _refuse_expired(name, table)
-                return []
-            snapshot_id = snapshot.snapshot_id
-        return [_local_path(task.file.file_path) for task in table.scan(snapshot_id=snapshot_id).plan_files()]
+        snapshot_id = None if as_of is None else _snapshot_at(name, table, as_of)
+        if as_of is not None and snapshot_id is None:
+            return []
+        return [local_path(task.file.file_path) for task in table.scan(snapshot_id=snapshot_id).plan_files()]
 
     def write(self, name: str, rows: pa.Table, *, replace: BooleanExpression | None = None) -> None:
         """Append rows, or replace those that match an expression by them, in one Iceberg commit.
@@ -144,70 +186,72 @@ class Lake:
             ValueError: where the rows do not fit the contract (a null where none may be, a column missing).
         """
         rows = conform(TABLES[name], rows)
-        table = self.table(name)
         if replace is not None:
-            overwrite(table, rows, replace)
+            self.change(name, lambda table: overwrite(table, rows, replace))
         elif rows.num_rows:
-            table.append(rows)
+            self.change(name, lambda table: table.append(rows))
 
-    # The raw zone holds bytes under their own hash: written once, never changed.
+    def change(self, name: str, make: Callable[[Table], T]) -> T:
+        """Change a table, again where a commit of others came first.
 
-    def raw_key(self, document_id: str) -> str:
-        """Key of a document's bytes in the raw zone.
-
-        Raises:
-            ValueError: for anything but 64 hex digits.
+        Args:
+            make: commits the change, all or nothing, whatever the others' commit was.
         """
-        if not _DOCUMENT_ID.fullmatch(document_id):
-            raise ValueError("a document id is 64 lower-case hex digits")
-        return f"documents/{document_id[:2]}/{document_id}"
+        for _ in range(CONFLICT_TRIES - 1):
+            try:
+                return make(self.table(name))
+            except (CommitFailedException, ValidationException):
+                continue
+        return make(self.table(name))
 
-    def raw_path(self, document_id: str) -> Path:
-        """The file of a document's bytes."""
-        return Path(self.location.raw) / self.raw_key(document_id)
+    def rewrite(self, name: str, day: dt.date) -> bool:
+        """Write a day's rows anew, as one file a partition; False, and nothing done, where others changed them then."""
+        table = self.table(name)
+        rows = _scan(table, name, TABLES[name].schema.names, days_in([day]))
+        try:
+            overwrite(table, rows, days_in([day]))  # of the very snapshot that was read
+        except (CommitFailedException, ValidationException):
+            return False
+        return True
 
     def keep(self, data: bytes) -> str:
         """Store a document's bytes and return its id. Bytes already there are left as they are."""
         document_id = hashlib.sha256(data).hexdigest()
-        path = self.raw_path(document_id)
-        if not path.exists():
-            write_atomically(path, data)
+        self.raw.put(raw_key(document_id), data)
         return document_id
 
 
-def _open_catalog(location: LakeLocation) -> SqlCatalog:
-    """The catalog, made where it is absent.
+def raw_key(document_id: str) -> str:
+    """Key of a document's bytes in the raw zone.
 
-    Several processes may find it absent at once (the web UI, its daemon, a command), and each statement of its
-    making fails in all of them but one; whoever fails finds what another has made.
+    Raises:
+        ValueError: for anything but 64 hex digits.
     """
-    # A file: URI, since a plain path loses what follows a '?'.
-    database = f"sqlite:///file:{quote(str(location.home / 'catalog.db'))}?uri=true"
-    tries = 0
-    while True:
-        try:
-            catalog = SqlCatalog("medpipe", uri=database, warehouse=location.zone("parquet"))
-            catalog.create_namespace_if_not_exists(NAMESPACE)
-            return catalog
-        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
-            tries += 1
-            if tries == CATALOG_TRIES:
-                raise
+    if not _DOCUMENT_ID.fullmatch(document_id):
+        raise ValueError("a document id is 64 lower-case hex digits")
+    return f"documents/{document_id[:2]}/{document_id}"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even over a power cut, and only its owner reads it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _scan(
+    table: Table,
+    name: str,
+    columns: Sequence[str],
+    row_filter: BooleanExpression | None = None,
+    snapshot_id: int | None = None,
+) -> pa.Table:
+    """Rows in the contract's schema."""
+    scan = table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=tuple(columns), snapshot_id=snapshot_id)
+    schema = TABLES[name].schema
+    return scan.to_arrow().select(list(columns)).cast(pa.schema([schema.field(c) for c in columns]))
+
+
+def _snapshot_at(name: str, table: Table, as_of: dt.datetime) -> int | None:
+    """The snapshot that was current at a time; None before the first."""
+    snapshot = table.snapshot_as_of_timestamp(int(as_of.timestamp() * 1000))
+    if snapshot is None:
+        _refuse_expired(name, table)
+        return None
+    return int(snapshot.snapshot_id)
 
 
 def overwrite(table: Table, rows: pa.Table, replace: BooleanExpression, branch: str = "main") -> None:
@@ -268,7 +312,8 @@ def _refuse_expired(name: str, table: Table) -> None:
         raise ConfigurationError(f"the table {name} can be read as of {since:%Y-%m-%d %H:%M:%S} UTC or later")
 
 
-def _local_path(path: str) -> str:
+def local_path(path: str) -> str:
+    """A path of a local lake's catalog as the file system's."""
     return path.removeprefix("file://")
 
 

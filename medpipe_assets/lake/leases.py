@@ -1,8 +1,8 @@
 """Leases: who may write a stage's day, fenced so that a run that lost its lease can no longer commit.
 
-Iceberg appends never conflict, so nothing in the tables keeps two runs from doing the same work twice; this does. A
-lease is a row in a small SQLite database beside the catalog. Its `fence` grows with each acquisition; a commit happens
-inside a transaction that first sees the fence still in force, so commits of one lake are also serial.
+Iceberg appends never conflict, so nothing in the tables keeps two runs from doing the same work twice; this does. What
+a lease is and promises is here, and the leases of a local lake: rows of a small SQLite database beside the catalog.
+Those of a lake on S3 are in s3_leases.
 """
 
 import os
@@ -10,13 +10,14 @@ import socket
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 LEASE_SECONDS = 120.0
-"""How long a lease held by a process of another machine stands without a renewal."""
+"""How long a lease stands without a renewal where nobody can see whether its holder lives."""
 RENEWAL_SECONDS = 30.0
 POLL_SECONDS = 0.2
 BUSY_TIMEOUT_MS = 120_000
@@ -40,6 +41,74 @@ class Lease:
     name: str
     fence: int
     clean: bool
+
+
+class Leases(ABC):
+    """The leases of one lake.
+
+    Each acquisition of a lease has a higher `fence` than all before it. Its holder renews it in a thread as long as the
+    block lasts.
+    """
+
+    @contextmanager
+    def hold(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
+        """Hold a lease for the length of a `with` block, waiting while a living run has it.
+
+        Args:
+            name: e.g. 'extracted_text 2026-11-20'.
+            on_wait: called once when there is somebody to wait for.
+        """
+        lease = self._try_acquire(name)
+        if lease is None:
+            on_wait()
+        while lease is None:
+            time.sleep(POLL_SECONDS)
+            lease = self._try_acquire(name)
+        clean, released = False, threading.Event()
+        renewal = threading.Thread(target=self._keep_renewing, args=(lease, released), daemon=True)
+        renewal.start()
+        try:
+            yield lease
+            clean = True
+        finally:
+            released.set()
+            renewal.join()
+            self._release(lease, clean)
+
+    def _keep_renewing(self, lease: Lease, released: threading.Event) -> None:
+        while not released.wait(RENEWAL_SECONDS):
+            with suppress(ConnectionError):  # the next one may go through; a commit looks again anyway
+                if not self._renew(lease):
+                    return
+
+    @abstractmethod
+    def commit(self, lease: Lease) -> AbstractContextManager[None]:
+        """The block in which a holder may change tables.
+
+        Raises:
+            LeaseLostError: where another run holds the lease by now; the block is not entered.
+        """
+
+    @abstractmethod
+    def next_numbers(self, name: str, count: int) -> range:
+        """`count` numbers, higher than all given out before under this name."""
+
+    @abstractmethod
+    def _try_acquire(self, name: str) -> Lease | None:
+        """The lease, or None where another holds it."""
+
+    @abstractmethod
+    def _renew(self, lease: Lease) -> bool:
+        """Let the lease stand for another LEASE_SECONDS; False where another run has taken it."""
+
+    @abstractmethod
+    def _release(self, lease: Lease, clean: bool) -> None:
+        """Give the lease back, if it is still ours."""
+
+
+def lost(lease: Lease) -> LeaseLostError:
+    """The error of a holder that was overtaken."""
+    return LeaseLostError(f"the lease '{lease.name}' was taken over by another run, which does the work")
 
 
 def _process_start(pid: int) -> str:
@@ -77,8 +146,12 @@ def _stands(holder: str, expires_at: float) -> bool:
     return _process_start(int(pid)) == start
 
 
-class Leases:
-    """The leases of one lake, in `path` (made when absent)."""
+class SqliteLeases(Leases):
+    """The leases of a local lake, in `path` (made when absent).
+
+    A commit happens inside a transaction that first sees the fence still in force, so the commits of one lake are also
+    serial, and none is made under a lost lease.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -116,58 +189,30 @@ class Leases:
             )
             return Lease(name, fence + 1, bool(clean))
 
-    @contextmanager
-    def hold(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
-        """Hold a lease for the length of a `with` block, waiting while a living run has it.
+    def _renew(self, lease: Lease) -> bool:
+        with self._transaction() as connection:
+            renewed = connection.execute(
+                "update lease set expires_at = ? where name = ? and fence = ?",
+                [time.time() + LEASE_SECONDS, lease.name, lease.fence],
+            )
+            return renewed.rowcount == 1
 
-        Args:
-            name: e.g. 'extracted_text 2026-11-20'.
-            on_wait: called once when there is somebody to wait for.
-        """
-        lease = self._try_acquire(name)
-        if lease is None:
-            on_wait()
-        while lease is None:
-            time.sleep(POLL_SECONDS)
-            lease = self._try_acquire(name)
-        clean, released = False, threading.Event()
-        renewal = threading.Thread(target=self._renew, args=(lease, released), daemon=True)
-        renewal.start()
-        try:
-            yield lease
-            clean = True
-        finally:
-            released.set()
-            renewal.join()
-            with self._transaction() as connection:
-                connection.execute(
-                    "update lease set holder = null, clean = ? where name = ? and fence = ?",
-                    [int(clean), lease.name, lease.fence],
-                )
-
-    def _renew(self, lease: Lease, released: threading.Event) -> None:
-        while not released.wait(RENEWAL_SECONDS):
-            with self._transaction() as connection:
-                connection.execute(
-                    "update lease set expires_at = ? where name = ? and fence = ?",
-                    [time.time() + LEASE_SECONDS, lease.name, lease.fence],
-                )
+    def _release(self, lease: Lease, clean: bool) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "update lease set holder = null, clean = ? where name = ? and fence = ?",
+                [int(clean), lease.name, lease.fence],
+            )
 
     @contextmanager
     def commit(self, lease: Lease) -> Iterator[None]:
-        """The block in which a holder may change tables.
-
-        Raises:
-            LeaseLostError: where another run holds the lease by now; the block is not entered.
-        """
         with self._transaction() as connection:
             row = connection.execute("select fence from lease where name = ?", [lease.name]).fetchone()
             if row is None or row[0] != lease.fence:
-                raise LeaseLostError(f"the lease '{lease.name}' was taken over by another run, which does the work")
+                raise lost(lease)
             yield
 
     def next_numbers(self, name: str, count: int) -> range:
-        """`count` numbers, higher than all given out before under this name."""
         with self._transaction() as connection:
             row = connection.execute("select value from counter where name = ?", [name]).fetchone()
             first = (row[0] if row else 0) + 1

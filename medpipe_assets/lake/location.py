@@ -1,8 +1,9 @@
-"""Where a lake is: four zones, each a folder or an `s3://` prefix, and the folder of the small local databases.
+"""Where a lake is: four zones, all folders or all `s3://` prefixes, and a local folder of medpipe's own.
 
-Pure path arithmetic, plus the one function that makes a local lake's folders private to their owner.
+Pure path arithmetic, plus the one function that makes the local folders private to their owner.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,32 @@ from medpipe_assets.errors import ConfigurationError
 
 ZONES = ("raw", "preprocessed", "parquet", "staging")
 DEFAULT_LAKE = "lake"
+DEFAULT_HOME = "~/.local/share/medpipe"
+"""The home of a lake on S3."""
+DEFAULT_DATABASE = "medpipe"
+REMOTE = "s3://"
+_BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=-]+)*")
+_DATABASE = re.compile(r"[a-z0-9_]{1,255}")
 
 
 @dataclass(frozen=True)
 class LakeLocation:
-    """The zones' roots (no trailing slash) and `home`, the local folder of catalog, leases and Dagster's own files."""
+    """A lake's place.
+
+    Attributes:
+        raw, preprocessed, parquet, staging: the zones' roots (no trailing slash).
+        home: the local folder of scratch and Dagster's own files; of a local lake also that of catalog and leases.
+        kms_key: what encrypts objects on S3; empty for the buckets' own default.
+        database: the Glue database of a lake on S3: one a lake, since an account has one catalog.
+    """
 
     raw: str
     preprocessed: str
     parquet: str
     staging: str
     home: Path
+    kms_key: str = ""
+    database: str = DEFAULT_DATABASE
 
     def zone(self, name: str) -> str:
         """The root of a zone.
@@ -34,48 +50,88 @@ class LakeLocation:
         return str(getattr(self, name))
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the lake is on S3."""
+        return self.parquet.startswith(REMOTE)
+
+    @property
     def scratch(self) -> Path:
-        """A folder for what engines put aside while they work: it may hold patient data, so it is inside the lake."""
+        """A folder for what engines put aside while they work: it may hold patient data, so it is inside the home."""
         return self.home / "scratch"
 
     @property
     def raw_path(self) -> Path:
-        """The raw zone's folder."""
+        """The raw zone's folder, in a local lake."""
         return Path(self.raw)
 
     @classmethod
-    def under(cls, root: str | Path) -> "LakeLocation":
-        """A lake with all four zones under one local folder."""
-        home = Path(root).expanduser().absolute()
-        raw, preprocessed, parquet, staging = (str(home / zone) for zone in ZONES)
-        return cls(raw, preprocessed, parquet, staging, home)
+    def under(cls, root: str | Path, home: str | Path | None = None) -> "LakeLocation":
+        """A lake with all four zones under one local folder or one `s3://bucket/prefix`.
+
+        Args:
+            home: of a lake on S3, DEFAULT_HOME when None; a local lake is its own.
+        """
+        if str(root).startswith(REMOTE):
+            zones = {zone: _remote(f"{str(root).rstrip('/')}/{zone}", "the lake") for zone in ZONES}
+            return cls(**zones, home=_absolute(home or DEFAULT_HOME))
+        folder = _absolute(root)
+        return cls(**{zone: str(folder / zone) for zone in ZONES}, home=folder)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "LakeLocation":
         """The lake that the environment names: MEDPIPE_LAKE for all zones, RAW_BUCKET and its like for one each.
 
-        Without any of them it is the folder `lake` below the current one.
+        Without any of them it is the folder `lake` below the current one. MEDPIPE_HOME, MEDPIPE_KMS_KEY and
+        MEDPIPE_GLUE_DATABASE count for a lake on S3.
+
+        Raises:
+            ConfigurationError: for a lake that is half on S3, or names that S3 or Glue would not take.
         """
-        base = cls.under(environment.get("MEDPIPE_LAKE") or DEFAULT_LAKE)
+        base = cls.under(environment.get("MEDPIPE_LAKE") or DEFAULT_LAKE, environment.get("MEDPIPE_HOME") or None)
         roots = {zone: environment.get(f"{zone.upper()}_BUCKET") or base.zone(zone) for zone in ZONES}
         remote = [zone for zone, root in roots.items() if "://" in root]
-        if remote:
+        if not remote:
+            return cls(**{zone: str(_absolute(root)) for zone, root in roots.items()}, home=base.home)
+        if len(remote) < len(ZONES):
             raise ConfigurationError(
-                f"the {remote[0]} zone is remote, and the local profile keeps its lake in folders: "
-                f"unset {remote[0].upper()}_BUCKET, or give a folder"
+                f"the {remote[0]} zone is remote and others are folders: unset {remote[0].upper()}_BUCKET, or give "
+                "MEDPIPE_LAKE=s3://bucket/prefix, or an s3:// bucket for each zone"
             )
-        return cls(**{zone: str(Path(root).expanduser().absolute()) for zone, root in roots.items()}, home=base.home)
+        database = environment.get("MEDPIPE_GLUE_DATABASE") or DEFAULT_DATABASE
+        if not _DATABASE.fullmatch(database):
+            raise ConfigurationError("MEDPIPE_GLUE_DATABASE: lower-case letters, digits and underscores only")
+        return cls(
+            **{zone: _remote(root.rstrip("/"), f"{zone.upper()}_BUCKET") for zone, root in roots.items()},
+            home=base.home if base.is_remote else _absolute(environment.get("MEDPIPE_HOME") or DEFAULT_HOME),
+            kms_key=environment.get("MEDPIPE_KMS_KEY", ""),
+            database=database,
+        )
 
     def create(self) -> None:
-        """Make the folders, readable by their owner alone.
+        """Make the local folders, readable by their owner alone.
 
         Raises:
             ConfigurationError: where the file system refuses.
         """
-        for folder in (self.home, self.scratch, *(Path(self.zone(zone)) for zone in ZONES)):
+        zones = () if self.is_remote else tuple(Path(self.zone(zone)) for zone in ZONES)
+        for folder in (self.home, self.scratch, *zones):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
+                what, how = ("its home", "MEDPIPE_HOME") if self.is_remote else ("the lake", "--lake or MEDPIPE_LAKE")
                 raise ConfigurationError(
-                    f"cannot make the lake at {self.home} ({error.strerror}): give another with --lake or MEDPIPE_LAKE"
+                    f"cannot make {what} at {self.home} ({error.strerror}): give another with {how}"
                 ) from None
+
+
+def _absolute(folder: str | Path) -> Path:
+    return Path(folder).expanduser().absolute()
+
+
+def _remote(root: str, name: str) -> str:
+    """A root on S3, of characters that need no quoting anywhere (catalogs, URIs, policies)."""
+    if not _BUCKET_AND_PREFIX.fullmatch(root):
+        raise ConfigurationError(
+            f"{name}: give s3://bucket or s3://bucket/prefix, of letters, digits, '-', '_' and '.'"
+        )
+    return root

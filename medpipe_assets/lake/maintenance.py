@@ -4,15 +4,14 @@ All of it can be left out for long, done twice or cut off anywhere: readers see 
 """
 
 import datetime as dt
-import os
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 
 from pyiceberg.table import Table
 
-from medpipe_assets.lake.lake import Lake, days_in
+from medpipe_assets.lake.lake import Lake, local_path
 from medpipe_assets.lake.ledger import sweep
+from medpipe_assets.lake.objects import ObjectStore
 from medpipe_assets.lake.schemas import STAGES, TABLES
 
 COMPACT_FROM_FILES = 16
@@ -37,8 +36,9 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
     for name in TABLES:
         if lake.exists(name):
             with lake.leases.hold(name) as lease, lake.leases.commit(lease):
-                report["snapshots_expired"] += _expire(lake.table(name), now - dt.timedelta(days=KEEP_SNAPSHOTS_DAYS))
-            files, size = _remove_orphans(lake.table(name), now - dt.timedelta(hours=ORPHAN_AGE_HOURS))
+                report["snapshots_expired"] += _expire(lake, name, now - dt.timedelta(days=KEEP_SNAPSHOTS_DAYS))
+            before = now - dt.timedelta(hours=ORPHAN_AGE_HOURS)
+            files, size = _remove_orphans(lake.table(name), lake.objects_of(name), before)
             report["files_removed"] += files
             report["bytes_removed"] += size
     return dict(report)
@@ -52,9 +52,7 @@ def _compact(lake: Lake, name: str) -> int:
         for task in lake.table(name).scan().plan_files()
     )
     days = sorted({_day(value) for (value, _), count in partitions.items() if count >= COMPACT_FROM_FILES})
-    for day in days:
-        _compact_day(lake, name, day)
-    return len(days)
+    return sum(_compact_day(lake, name, day) for day in days)
 
 
 def _day(value: object) -> dt.date:
@@ -72,8 +70,8 @@ def _writers(name: str, day: dt.date) -> list[str]:
     return ["inbox" if name == "document_sources" else name]
 
 
-def _compact_day(lake: Lake, name: str, day: dt.date) -> None:
-    """Rewrite a day's rows as one file a partition, while nobody else writes there."""
+def _compact_day(lake: Lake, name: str, day: dt.date) -> bool:
+    """Rewrite a day's rows as one file a partition, while nobody else writes there; False where somebody did."""
     with ExitStack() as stack:
         for lease_name in _writers(name, day):
             lease = stack.enter_context(lake.leases.hold(lease_name))
@@ -82,27 +80,30 @@ def _compact_day(lake: Lake, name: str, day: dt.date) -> None:
                 with lake.leases.commit(lease):
                     sweep(lake, stage, day)
         with lake.leases.commit(lease):  # other days of the table may be written all the while
-            lake.write(name, lake.read(name, days=[day]), replace=days_in([day]))
+            return lake.rewrite(name, day)
 
 
-def _expire(table: Table, before: dt.datetime) -> int:
-    count = len(table.metadata.snapshots)
-    table.maintenance.expire_snapshots().older_than(before.replace(tzinfo=None)).commit()
-    return count - len(table.refresh().metadata.snapshots)
+def _expire(lake: Lake, name: str, before: dt.datetime) -> int:
+    def expire(table: Table) -> int:
+        count = len(table.metadata.snapshots)
+        table.maintenance.expire_snapshots().older_than(before.replace(tzinfo=None)).commit()
+        return count - len(table.refresh().metadata.snapshots)
+
+    return lake.change(name, expire)
 
 
-def _remove_orphans(table: Table, before: dt.datetime) -> tuple[int, int]:
-    """Remove files below the table's folder that are older than a time and that no snapshot refers to."""
-    kept = _referenced(table)
-    files = size = 0
-    for folder, _, names in os.walk(table.location().removeprefix("file://")):
-        for name in names:
-            path = Path(folder, name)
-            if str(path) in kept or path.stat().st_mtime >= before.timestamp():
-                continue
-            files, size = files + 1, size + path.stat().st_size
-            path.unlink()
-    return files, size
+def _remove_orphans(table: Table, store: ObjectStore, before: dt.datetime) -> tuple[int, int]:
+    """Remove files below the table's root that are older than a time and that no snapshot refers to.
+
+    Args:
+        store: of the table's root.
+    """
+    kept, root = _referenced(table), local_path(table.location())
+    # Listed before any goes: a listing that is changed under way may leave some out.
+    orphans = [found for found in store.list() if found.modified < before and f"{root}/{found.key}" not in kept]
+    for orphan in orphans:
+        store.delete(orphan.key)
+    return len(orphans), sum(orphan.size for orphan in orphans)
 
 
 def _referenced(table: Table) -> set[str]:
@@ -114,4 +115,4 @@ def _referenced(table: Table) -> set[str]:
             found.add(manifest.manifest_path)
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
             found.update(entry.data_file.file_path for entry in entries)
-    return {path.removeprefix("file://") for path in found}
+    return {local_path(path) for path in found}

@@ -15,7 +15,7 @@ from medpipe_assets.documents.intake import INBOX, documents_of, pending_receipt
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.inbox.engine import source_id
 from medpipe_assets.inbox.local import LocalInbox, fetch, path_of
-from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.lake import Lake, raw_key
 from medpipe_assets.lake.ledger import first_days
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.quarantine import open_failures
@@ -54,7 +54,7 @@ def sources(lake: Lake) -> dict[str, str | None]:
     """The content of the latest document of each source, by the last part of its name."""
     rows = lake.read("document_sources").sort_by("sequence").to_pylist()
     return {
-        row["uri"].rpartition("/in/")[2]: row["document_id"] and lake.raw_path(row["document_id"]).read_text()
+        row["uri"].rpartition("/in/")[2]: row["document_id"] and lake.raw.get(raw_key(row["document_id"])).decode()
         for row in rows
     }
 
@@ -113,7 +113,7 @@ def test_a_file_is_a_document_under_the_hash_of_its_bytes(lake: Lake, folder: Pa
     report = scan(lake, folder)
     assert (report.sources, report.documents, report.unreadable, report.size_bytes) == (1, 1, 0, 4)
     (row,) = lake.read("document_sources").to_pylist()
-    assert lake.raw_path(row["document_id"]).read_bytes() == b"text"
+    assert lake.raw.get(raw_key(row["document_id"])) == b"text"
     assert row["source_id"] == source_id((folder / "a").as_uri())
     assert (row["ingest_date"], row["sequence"], row["deleted"]) == (DAY, 1, False)
 
@@ -141,7 +141,7 @@ def test_new_bytes_under_an_old_name_supersede_the_document(lake: Lake, folder: 
     add(folder, a="newer")
     scan(lake, folder, NEXT_DAY)
     (new,) = current_documents(lake)
-    assert lake.raw_path(new).read_text() == "newer"
+    assert lake.raw.get(raw_key(new)).decode() == "newer"
     assert first_days(lake) == {old: DAY, new: NEXT_DAY}
     assert list(documents_of(lake, {(folder / "a").as_uri()})) == [new]
 
@@ -159,7 +159,7 @@ def test_old_bytes_that_come_back_are_current_again_and_keep_their_day(lake: Lak
         add(folder, a=text)
         scan(lake, folder, day)
     (current,) = current_documents(lake)
-    assert lake.raw_path(current).read_text() == "first"
+    assert lake.raw.get(raw_key(current)).decode() == "first"
     assert first_days(lake)[current] == DAY
 
 
@@ -220,7 +220,7 @@ def test_members_of_the_same_name_are_documents_each(lake: Lake, folder: Path) -
             made.writestr("scan.txt", text)
     add(folder, **{"z.zip": buffer.getvalue()})
     scan(lake, folder)
-    assert {lake.raw_path(d).read_text() for d in current_documents(lake)} == {"first", "second", "third"}
+    assert {lake.raw.get(raw_key(d)).decode() for d in current_documents(lake)} == {"first", "second", "third"}
     assert len(documents_of(lake, {(folder / "z.zip").as_uri()})) == 3
 
 

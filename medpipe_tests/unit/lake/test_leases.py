@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medpipe_assets.lake import leases as leases_module
-from medpipe_assets.lake.leases import LeaseLostError, Leases
+from medpipe_assets.lake.leases import LeaseLostError, Leases, SqliteLeases
 
 NAME = "entities 2026-11-02"
 FORK = multiprocessing.get_context("fork")
@@ -29,11 +29,11 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def leases(path: Path) -> Leases:
-    return Leases(path)
+    return SqliteLeases(path)
 
 
 def _hold_until_told(path: Path, pipe: Connection) -> None:
-    with Leases(path).hold(NAME) as lease:
+    with SqliteLeases(path).hold(NAME) as lease:
         pipe.send(lease.fence)
         pipe.recv()
 
@@ -225,7 +225,7 @@ def test_threads_that_contend_for_a_lease_hold_it_one_after_the_other(leases: Le
 
 
 def _contend(path: Path, marker: Path, rounds: int, pipe: Connection) -> None:
-    leases = Leases(path)
+    leases = SqliteLeases(path)
     fences = []
     for _ in range(rounds):
         with leases.hold(NAME) as lease:
@@ -236,7 +236,7 @@ def _contend(path: Path, marker: Path, rounds: int, pipe: Connection) -> None:
 
 
 def test_processes_that_contend_for_a_lease_hold_it_one_after_the_other(path: Path, tmp_path: Path) -> None:
-    Leases(path)
+    SqliteLeases(path)
     running = [start(_contend, path, tmp_path / "inside", 5) for _ in range(2)]
     fences = [pipe.recv() for _, pipe in running]
     for process, _ in running:
@@ -252,12 +252,12 @@ def test_numbers_start_at_one_and_grow_without_a_gap_or_a_double(leases: Leases)
 
 
 def _draw_numbers(path: Path, pipe: Connection) -> None:
-    leases = Leases(path)
+    leases = SqliteLeases(path)
     pipe.send([number for count in (1, 3, 2, 5) * 3 for number in leases.next_numbers("x", count)])
 
 
 def test_numbers_are_given_out_once_over_all_processes(path: Path) -> None:
-    Leases(path)
+    SqliteLeases(path)
     running = [start(_draw_numbers, path) for _ in range(3)]
     drawn = [pipe.recv() for _, pipe in running]
     for process, _ in running:
