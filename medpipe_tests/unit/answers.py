@@ -37,8 +37,8 @@ class Services:
 
 
 def paid(services: Services, store: Path | None = None) -> PaidCalls:
-    """Paid calls of these services, with or without a store."""
-    return PaidCalls(services, ResponseStore(str(store)) if store else None)  # type: ignore[arg-type]
+    """Paid calls of these services, with or without a store; whoever polls looks again at once."""
+    return PaidCalls(services, ResponseStore(str(store)) if store else None, sleep=lambda _: None)  # type: ignore[arg-type]
 
 
 def entities_of(text: str, terms: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
