@@ -101,5 +101,9 @@ class FaultPlan:
 def fingerprint(service: str, operation: str, request: Mapping[str, Any]) -> str:
     """A hash of a request's content; idempotency tokens, which clients draw anew, leave it unchanged."""
     content = {name: value for name, value in request.items() if name != "ClientRequestToken"}
-    written = json.dumps(content, sort_keys=True, default=lambda v: v.hex() if isinstance(v, bytes) else str(v))
+    written = json.dumps(content, sort_keys=True, default=_name)
     return hashlib.sha256(f"{service}.{operation}:{written}".encode()).hexdigest()
+
+
+def _name(value: Any) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)

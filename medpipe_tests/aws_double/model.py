@@ -21,6 +21,15 @@ def service_model(service: str) -> ServiceModel:
 
 
 @cache
+def endpoint_variable(service: str) -> str:
+    """The environment variable that sends a service's clients elsewhere.
+
+    Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    return "AWS_ENDPOINT_URL_" + service_model(service).service_id.hyphenize().replace("-", "_").upper()
+
+
+@cache
 def operation_model(service: str, operation: str) -> OperationModel:
     """An operation's model."""
     return service_model(service).operation_model(operation)

@@ -11,6 +11,7 @@ from typing import Any
 from medpipe_tests.aws_double import wire
 from medpipe_tests.aws_double.double import AwsDouble, ConnectionLostError
 from medpipe_tests.aws_double.errors import SERVICES, AwsError
+from medpipe_tests.aws_double.model import endpoint_variable
 
 
 class _Server(ThreadingHTTPServer):
@@ -36,12 +37,11 @@ class _Request(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", 0)))
         to = None
         try:
-            to = wire.address(self.path, headers)
+            to = wire.address(headers)
             if not headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 Credential="):
                 raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token")
             status, reply = self.server.double.reply(to, body)
         except AwsError as error:
-            to = to or wire.Address("textract", "", "1.1")
             status, reply = wire.encoded_error(to, error)
         except ConnectionLostError:
             self._break_off()
@@ -49,21 +49,18 @@ class _Request(BaseHTTPRequestHandler):
         except Exception as error:
             self._tell(to, error)
             return
-        self._send(to, status, reply)
+        self._send(status, reply)
 
     def _tell(self, to: wire.Address | None, error: Exception) -> None:
         """The double's own failure, as a status that no client retries, so that a test sees it."""
-        to = to or wire.Address("textract", "", "1.1")
         told = AwsError("DoubleFailure", f"{type(error).__name__}: {error}", 418)
-        self._send(to, *wire.encoded_error(to, told))
+        self._send(*wire.encoded_error(to, told))
 
-    def _send(self, to: wire.Address, status: int, reply: bytes) -> None:
+    def _send(self, status: int, reply: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", wire.content_type(to))
+        self.send_header("Content-Type", wire.CONTENT_TYPE)
         self.send_header("Content-Length", str(len(reply)))
         self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
-        if to.protocol == wire.CBOR:
-            self.send_header("smithy-protocol", wire.CBOR)
         self.end_headers()
         self.wfile.write(reply)
 
@@ -92,7 +89,7 @@ class DoubleServer:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that send a client here."""
-        return {f"AWS_ENDPOINT_URL_{service.upper()}": self.url for service in SERVICES}
+        return {endpoint_variable(service): self.url for service in SERVICES}
 
     def __enter__(self) -> "DoubleServer":
         self._thread.start()

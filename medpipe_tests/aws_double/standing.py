@@ -18,7 +18,6 @@ REGION = "us-east-1"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-    "AWS_SESSION_TOKEN": "",
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
 }
