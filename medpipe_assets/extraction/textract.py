@@ -7,9 +7,11 @@ pictures go to the embedded readers. What the answers mean belongs to textract_b
 import hashlib
 import io
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -332,8 +334,10 @@ def _file_of(document: pypdfium2.PdfDocument, numbers: Sequence[int], most: int)
 
 def is_blank(picture: Picture) -> bool:
     """Whether a page shows nothing but paper, whatever its colour."""
-    grey = picture.mean(axis=2, dtype=np.float32)
-    return float((np.abs(grey - np.median(grey)) > _INK).mean()) <= _BLANK_SHARE
+    levels = Image.fromarray(picture).convert("L").histogram()
+    paper = bisect_left(list(accumulate(levels)), sum(levels) / 2)
+    ink = sum(levels[: max(0, paper - _INK)]) + sum(levels[paper + _INK + 1 :])
+    return ink <= _BLANK_SHARE * sum(levels)
 
 
 def encoded(picture: Picture, most: int) -> bytes:
