@@ -3,11 +3,12 @@
 No service and no network. Which code is valid is the code set's affair (`icd10cm`, `validity`), which mention exists
 the recogniser's.
 
-Probabilities come from `calibration.tsv`: the share of right codes among `mentions` asserted mentions (a code counted
-once a document) on CodiEsp's training part, Spanish and English together. Right is a code of the document's gold
-standard, or a subdivision, new since its 2018 release, of one. Rows are the lexicon's kinds of terms, and
-'ambiguous' for an ambiguous abbreviation, 'category' for a code that the set divides further with no unspecified leaf,
-'later' for the share of the best candidate's probability left to the next; where `mentions` is 0 it is a guess.
+Probabilities come from `calibration.tsv`: the share of right codes, as (right + 1) / (mentions + 2), among `mentions`
+asserted mentions (a code counted once a document and kind) on CodiEsp's training part, Spanish and English together.
+Right is a code of the document's gold standard, or a subdivision, new since its 2018 release, of one. Rows are the
+lexicon's kinds of terms, 'ambiguous' for an ambiguous abbreviation, 'category' for a code that the set divides further
+with no unspecified leaf, and 'later' for how often the second of several codes is right, as a share of how often the
+first is.
 """
 
 import csv
@@ -25,7 +26,7 @@ from medpipe_assets.lexicon import build, lexicon
 
 _CALIBRATION: Final = Path(__file__).with_name("calibration.tsv")
 
-CODE_VERSION: Final = "3"
+CODE_VERSION: Final = "4"
 """Raise it when the same lexicon would give other codes or scores."""
 ACCEPTED: Final = 0.35
 """A document's code is accepted from this probability on: any kind of term will do, but no vague term, no category and

@@ -82,11 +82,19 @@ class _Scope:
 
 @cache
 def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
-    """The matcher of a language's cues, and for each of its terms all the roles it plays."""
+    """The matcher of a language's cues, and for each of its terms all the roles it plays.
+
+    What stops a trait does so within a longer stop too, which is found in its place ('que acude' for 'acude').
+    """
     roles: dict[str, list[_Cue]] = {}
     for row in read_table(f"cues_{language}.tsv"):
         role = _Cue(row["trait"], row["direction"], row["strength"])
         roles.setdefault(normalise(row["cue"]).text, []).append(role)
+    stops = {cue: stop for cue, played in roles.items() if (stop := [r for r in played if r.direction == "stop"])}
+    for cue in stops:
+        for inner, stop in stops.items():
+            if inner != cue and f" {inner} " in f" {cue} ":
+                roles[cue].extend(stop)
     return Terms(roles), tuple(map(tuple, roles.values()))
 
 
