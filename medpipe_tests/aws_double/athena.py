@@ -44,6 +44,10 @@ class WorkGroup:
     output_location: str | None = None
     enforced: bool = False
 
+    def __post_init__(self) -> None:
+        if self.bytes_cutoff is not None and self.bytes_cutoff < LEAST_BYTES:
+            raise ValueError(f"a workgroup's cutoff is at least {LEAST_BYTES} bytes")
+
 
 @dataclass
 class Query:

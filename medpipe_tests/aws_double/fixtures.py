@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import botocore.session
 import pytest
 
 from medpipe_tests.aws_double.double import AwsDouble
-from medpipe_tests.aws_double.model import endpoint_variable
+from medpipe_tests.aws_double.model import endpoint_variable, session
 from medpipe_tests.aws_double.moto_server import MotoServer
 from medpipe_tests.aws_double.server import DoubleServer
 from medpipe_tests.aws_double.standing import CREDENTIALS, REGION, stand_up
@@ -51,7 +50,7 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """A plain botocore client for the test's own use; what it asks is counted as well."""
-        return botocore.session.get_session().create_client(
+        return session().create_client(
             service,
             region_name=REGION,
             endpoint_url=self.environment[endpoint_variable(service)],

@@ -11,13 +11,20 @@ from typing import Any
 import botocore.session
 import regex
 from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.session import Session
 from botocore.validate import ParamValidator
+
+
+@cache
+def session() -> Session:
+    """One session for all that the double asks itself: a new one would read all models again."""
+    return botocore.session.get_session()
 
 
 @cache
 def service_model(service: str) -> ServiceModel:
     """The service's model, of the version that botocore's clients use."""
-    return botocore.session.get_session().get_service_model(service)
+    return session().get_service_model(service)
 
 
 @cache

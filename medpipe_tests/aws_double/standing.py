@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import botocore.session
-
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_tests.aws_double.athena import Athena, WorkGroup
 from medpipe_tests.aws_double.comprehend_medical import ComprehendMedical
 from medpipe_tests.aws_double.double import AwsDouble, Bill
 from medpipe_tests.aws_double.engines import Engines, toy_engines
+from medpipe_tests.aws_double.model import session
 from medpipe_tests.aws_double.objects import Objects
 from medpipe_tests.aws_double.textract import Textract
 from medpipe_tests.aws_double.translate import Translate
@@ -59,7 +58,7 @@ def stand_up(
 
 
 def _client(service: str, endpoint: str | None) -> Any:
-    return botocore.session.get_session().create_client(
+    return session().create_client(
         service,
         region_name=REGION,
         endpoint_url=endpoint,

@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_tests.aws_double.attach import attach
-from medpipe_tests.aws_double.double import AwsDouble
+from medpipe_tests.aws_double.double import AwsDouble, ConnectionLostError
 from medpipe_tests.aws_double.errors import AwsError, DoubleError
 from medpipe_tests.aws_double.faults import FaultPlan, FaultRates, Outage
 from medpipe_tests.aws_double.fixtures import Aws
+from medpipe_tests.aws_double.model import session
 from medpipe_tests.aws_double.standing import stand_up
 
 SPANISH = {"Text": "hola", "SourceLanguageCode": "es", "TargetLanguageCode": "en"}
 
 
 def client(double: AwsDouble, service: str, attempts: int = 1) -> Any:
-    made = botocore.session.get_session().create_client(
+    made = session().create_client(
         service,
         region_name="us-east-1",
         aws_access_key_id="a",
@@ -128,15 +129,27 @@ def test_each_service_throttles_in_all_its_own_words(
     assert seen == codes
 
 
-def test_faults_are_survived_by_a_client_that_retries_and_cost_nothing() -> None:
+def test_who_tries_again_gets_through_and_pays_once() -> None:
     double = stand_up(faults=FaultPlan(7, FaultRates(throttle=0.2, server_error=0.1, reset=0.1)))
-    translate = client(double, "translate", attempts=10)
-    translate.meta.events.register("needs-retry.*.*", lambda **_: None)
     texts = [f"palabra {i}" for i in range(40)]
     for text in texts:
-        translate.translate_text(**{**SPANISH, "Text": text})
+        for _ in range(20):
+            try:
+                double.call("translate", "TranslateText", {**SPANISH, "Text": text})
+                break
+            except (AwsError, ConnectionLostError):
+                continue
     assert {kind for _, _, kind in double.faults.counts} == {"throttle", "server_error", "reset"}
     assert double.bill.units() == {("translate", "TranslateText", ""): sum(map(len, texts))}
+
+
+@pytest.mark.parametrize("kind", ["throttle", "server_error", "reset"])
+def test_botocore_takes_each_fault_for_one_that_passes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    double = stand_up(faults=FaultPlan(rates=FaultRates(**{kind: 1.0})))
+    with pytest.raises((ClientError, ConnectionClosedError)):
+        client(double, "translate", attempts=3).translate_text(**SPANISH)
+    assert double.actions == {"translate:TranslateText": 3}
 
 
 def test_a_lost_reply_is_billed_and_its_repetition_too() -> None:
