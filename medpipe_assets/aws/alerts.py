@@ -1,10 +1,9 @@
-"""Telling people that something is wrong: a file in the lake, the log, and SNS. When to tell is decided by the caller.
+"""Telling people that something is wrong: the log, SNS, and a record in the lake. When to tell is the caller's matter.
 
 An alert holds a kind, counts, ids and reasons; its type takes no free text, so it cannot carry patient data.
 """
 
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import logging
@@ -14,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from medpipe_assets.aws.clients import Clients
-from medpipe_assets.aws.faults import translated
+from medpipe_assets.aws.faults import code_of, translated
 from medpipe_assets.aws.telemetry import check_counts, check_ids
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason
 
@@ -129,66 +128,120 @@ def _digest(message: str) -> str:
     return hashlib.sha256(message.encode()).hexdigest()
 
 
+class Sent(Protocol):
+    """Which alerts were sent: what keeps the processes of an installation from repeating each other."""
+
+    def since(self, alert: Alert, moment: dt.datetime) -> bool:
+        """Whether the same alert was sent after a moment."""
+
+    def note(self, alert: Alert, message: str) -> None:
+        """Keep an alert that was sent."""
+
+
+@dataclass(frozen=True)
+class SentInFile:
+    """A file of JSON lines, private to its owner."""
+
+    path: Path
+
+    def since(self, alert: Alert, moment: dt.datetime) -> bool:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+                return any(_is_after(line, alert.key, moment) for line in file)
+        except FileNotFoundError:
+            return False
+
+    def note(self, alert: Alert, message: str) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, message.encode() + b"\n")  # in one piece: other processes write there too
+        finally:
+            os.close(descriptor)
+
+
+def _is_after(line: bytes, key: str, moment: dt.datetime) -> bool:
+    try:
+        alert = json.loads(line)
+        return bool(alert["key"] == key and dt.datetime.fromisoformat(alert["time"]) > moment)
+    except (ValueError, KeyError, TypeError):  # a kill while writing, or the middle of a line
+        return False
+
+
+@dataclass(frozen=True)
+class SentInBucket:
+    """An object an alert under `s3://bucket/prefix`, overwritten each time it is sent."""
+
+    clients: Clients
+    root: str
+
+    def since(self, alert: Alert, moment: dt.datetime) -> bool:
+        try:
+            data: bytes = self.clients.client("s3").get_object(**self._object(alert))["Body"].read()
+        except ClientError as error:
+            if code_of(error) == "NoSuchKey":
+                return False
+            raise translated(error, "s3", "GetObject") from None
+        except BotoCoreError as error:
+            raise translated(error, "s3", "GetObject") from None
+        return _is_after(data, alert.key, moment)
+
+    def note(self, alert: Alert, message: str) -> None:
+        try:
+            self.clients.client("s3").put_object(**self._object(alert), Body=message.encode())
+        except (ClientError, BotoCoreError) as error:
+            raise translated(error, "s3", "PutObject") from None
+
+    def _object(self, alert: Alert) -> dict[str, str]:
+        bucket, _, prefix = self.root.removeprefix("s3://").rstrip("/").partition("/")
+        return {"Bucket": bucket, "Key": f"{prefix}/{alert.key}.json" if prefix else f"{alert.key}.json"}
+
+
 @dataclass(frozen=True)
 class Alerts:
-    """Sends an alert once a window, over all processes that share the file.
+    """Sends an alert once a window, over all processes that share `sent`.
+
+    Two processes at the very same moment may both send: an alert too many is better than one too few.
 
     Args:
-        file: JSON lines of the alerts sent, private to its owner; where repetitions are looked up.
-        channels: beside the file and the log.
+        sent: where repetitions are looked up: SentInFile, or SentInBucket where processes share no disk.
+        channels: who hears, beside the log.
         window: how long the same alert is not repeated.
     """
 
-    file: Path
+    sent: Sent
     channels: Sequence[Channel] = ()
     window: dt.timedelta = WINDOW
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
     def send(self, alert: Alert) -> bool:
-        """Send an alert, unless the same was sent within the window. Never raises for a channel that is down.
+        """Send an alert, unless the same was sent within the window. Never raises for a service that is down.
 
         Returns:
-            Whether it was sent now. One that did not get through any channel is not held to be sent.
+            Whether it was sent now. One that got through no channel counts as not sent.
         """
         now = self.now()
+        with _logging_errors():
+            if self.sent.since(alert, now - self.window):
+                return False
         message = json.dumps(alert.as_json() | {"time": now.isoformat()}, sort_keys=True)
-        with self._locked() as file:
-            if alert.key in _keys_since(file, now - self.window):
-                return False
-            _log.warning("alert %s", message)
-            if not self._through_channels(alert, message):
-                return False
-            file.write(message.encode() + b"\n")
-        return True
-
-    def _through_channels(self, alert: Alert, message: str) -> bool:
+        _log.warning("alert %s", message)
         reached = not self.channels
         for channel in self.channels:
-            try:
+            with _logging_errors():
                 channel.send(alert, message)
                 reached = True
-            except (DocumentError, ConfigurationError) as error:
-                _log.error("an alert did not get through: %s", error)
+        if reached:
+            with _logging_errors():
+                self.sent.note(alert, message)
         return reached
 
-    @contextmanager
-    def _locked(self) -> Iterator[IO[bytes]]:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed
-            yield file
 
-
-def _keys_since(file: IO[bytes], since: dt.datetime) -> set[str]:
-    """Keys of the alerts sent since then; lines that cannot be read (a kill while writing) are passed over."""
-    end = file.seek(0, os.SEEK_END)
-    file.seek(max(0, end - TAIL_BYTES))
-    keys = set()
-    for line in file.read().splitlines():
-        try:
-            alert = json.loads(line)
-            if dt.datetime.fromisoformat(alert["time"]) > since:
-                keys.add(alert["key"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return keys
+@contextmanager
+def _logging_errors() -> Iterator[None]:
+    """Log what goes wrong inside, and go on: an alert must not fail the run that it is about."""
+    try:
+        yield
+    except (DocumentError, ConfigurationError) as error:
+        _log.error("an alert met an error: %s", error)

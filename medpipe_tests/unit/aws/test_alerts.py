@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpipe_assets.aws.alerts import Alert, Alerts, Kind, Severity, SnsChannel
+from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, SentInFile, Severity, SnsChannel
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_tests.unit.aws.conftest import REGION
@@ -48,7 +48,7 @@ def test_an_alert_reaches_the_topic_s_subscribers_as_json(aws: None, tmp_path: P
     queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    assert Alerts(tmp_path / "alerts.jsonl", [SnsChannel(Clients(REGION), topic)], now=Clock()).send(ALERT)
+    assert Alerts(SentInFile(tmp_path / "alerts.jsonl"), [SnsChannel(Clients(REGION), topic)], now=Clock()).send(ALERT)
     (received,) = sqs.receive_message(QueueUrl=queue)["Messages"]
     envelope = json.loads(received["Body"])
     assert envelope["Subject"] == "medpipe warning: quarantine"
@@ -66,22 +66,24 @@ def test_an_alert_reaches_the_topic_s_subscribers_as_json(aws: None, tmp_path: P
 
 def test_a_topic_that_is_not_there_does_not_fail_the_run(aws: None, tmp_path: Path) -> None:
     channel = SnsChannel(Clients(REGION), f"arn:aws:sns:{REGION}:123456789012:absent")
-    assert not Alerts(tmp_path / "alerts.jsonl", [channel]).send(ALERT)
+    assert not Alerts(SentInFile(tmp_path / "alerts.jsonl"), [channel]).send(ALERT)
 
 
 def test_the_same_alert_is_sent_once_a_window_also_by_other_processes_and_runs(tmp_path: Path) -> None:
     clock, listener = Clock(), Listener()
     for run in range(5):
         again = Alert(ALERT.kind, ALERT.severity, {"quarantined": run}, {**IDS, "run_id": f"run-{run}"})
-        Alerts(tmp_path / "alerts.jsonl", [listener], now=clock).send(again)  # a new object: nothing is remembered
+        Alerts(SentInFile(tmp_path / "alerts.jsonl"), [listener], now=clock).send(
+            again
+        )  # a new object: nothing is remembered
         clock.now += dt.timedelta(minutes=10)
     assert len(listener.messages) == 1
     clock.now += dt.timedelta(minutes=10, seconds=1)
-    assert Alerts(tmp_path / "alerts.jsonl", [listener], now=clock).send(ALERT)
+    assert Alerts(SentInFile(tmp_path / "alerts.jsonl"), [listener], now=clock).send(ALERT)
 
 
 def test_other_stages_kinds_and_severities_are_other_alerts(tmp_path: Path) -> None:
-    alerts = Alerts(tmp_path / "alerts.jsonl", now=Clock())
+    alerts = Alerts(SentInFile(tmp_path / "alerts.jsonl"), now=Clock())
     others = [
         Alert(Kind.QUARANTINE, Severity.WARNING, ids={**IDS, "stage": "pages"}),
         Alert(Kind.QUARANTINE, Severity.CRITICAL, ids=IDS),
@@ -92,7 +94,7 @@ def test_other_stages_kinds_and_severities_are_other_alerts(tmp_path: Path) -> N
 
 def test_an_alert_that_did_not_get_through_is_sent_at_the_next_occasion(tmp_path: Path) -> None:
     listener = Listener()
-    alerts = Alerts(tmp_path / "alerts.jsonl", [listener], now=Clock())
+    alerts = Alerts(SentInFile(tmp_path / "alerts.jsonl"), [listener], now=Clock())
     listener.down = True
     assert not alerts.send(ALERT)
     listener.down = False
@@ -102,7 +104,7 @@ def test_an_alert_that_did_not_get_through_is_sent_at_the_next_occasion(tmp_path
 
 def test_alerts_are_kept_in_a_private_file_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "home" / "alerts.jsonl"
-    assert Alerts(path, now=Clock()).send(ALERT)
+    assert Alerts(SentInFile(path), now=Clock()).send(ALERT)
     (line,) = path.read_text().splitlines()
     assert json.loads(line)["kind"] == "quarantine"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -111,10 +113,25 @@ def test_alerts_are_kept_in_a_private_file_and_logged(tmp_path: Path, caplog: py
 
 def test_half_a_line_left_by_a_kill_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "alerts.jsonl"
-    alerts = Alerts(path, now=Clock())
-    path.write_text('{"kind": "quar\n')
+    alerts = Alerts(SentInFile(path), now=Clock())
+    path.write_text('{"kind": "quar\n[]\n')
     assert alerts.send(ALERT)
     assert not alerts.send(ALERT)
+
+
+def test_processes_that_share_no_disk_share_a_bucket(bucket: str) -> None:
+    clock, listener = Clock(), Listener()
+    for _ in range(3):
+        Alerts(SentInBucket(Clients(REGION), f"s3://{bucket}/alerts"), [listener], now=clock).send(ALERT)
+    assert len(listener.messages) == 1
+    clock.now += dt.timedelta(hours=1, seconds=1)
+    assert Alerts(SentInBucket(Clients(REGION), f"s3://{bucket}/alerts"), [listener], now=clock).send(ALERT)
+
+
+def test_a_bucket_that_is_not_there_does_not_keep_an_alert_back(aws: None) -> None:
+    listener = Listener()
+    assert Alerts(SentInBucket(Clients(REGION), "s3://absent"), [listener]).send(ALERT)
+    assert len(listener.messages) == 1
 
 
 @given(st.text())

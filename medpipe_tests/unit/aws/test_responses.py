@@ -33,7 +33,10 @@ leaves = (
 names = st.text(st.characters()) | st.sampled_from(["$bytes", "$datetime", "$decimal", "$object", "$"])
 responses = st.dictionaries(
     names,
-    st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=20),
+    st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=6
+    ),
+    max_size=3,
 )
 
 
@@ -87,10 +90,10 @@ def test_a_write_that_fails_leaves_the_answer_before_it(tmp_path: Path, monkeypa
     store = ResponseStore(str(tmp_path))
     store.put(KEY, {"n": 1})
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="no space"):
         store.put(KEY, {"n": 2})
     assert store.get(KEY) == {"n": 1}
