@@ -19,7 +19,7 @@ UNIT = "100 characters"
 Item = dict[str, Any]
 
 _SHORTEST = 200
-"""Bytes below which a chunk whose answer was cut short is not cut again."""
+"""Bytes below which a part whose answer was cut short is not cut again."""
 
 
 def ask(
@@ -39,34 +39,42 @@ def ask(
     Raises:
         DocumentError: inconsistent where offsets do not name what the answer says they name; else as PaidCalls.call.
     """
-    most = limit(SERVICE, operation, "text")
     entities: list[Item] = []
     unmapped: list[Item] = []
-    for begin, end in passages(text, shared):
-        for response, at in _answers(calls, operation, text[begin:end], begin, most):
-            place = _places(operation, text[at : at + most], response)
+    for begin, part in requests(operation, text, shared):
+        for at, answered, response in _answers(calls, operation, part, begin):
+            place = _places(operation, answered, response)
             entities += [_moved(item, at, place) for item in response.get("Entities", ())]
             unmapped += [_moved(item, at, place) for item in response.get("UnmappedAttributes", ())]
     return entities, unmapped
 
 
-def _answers(
-    calls: PaidCalls, operation: str, text: str, at: int, most: int
-) -> Iterator[tuple[Mapping[str, Any], int]]:
-    """Answers of a text's chunks, each with where its chunk begins.
+def requests(operation: str, text: str, shared: frozenset[str] = frozenset()) -> Iterator[tuple[int, str]]:
+    """What `ask` sends for a text: each part, and where it begins in the text."""
+    most = limit(SERVICE, operation, "text")
+    for begin, end in passages(text, shared):
+        yield from _parts(text[begin:end], begin, most)
 
-    These operations take no pagination token; an answer that brings one was cut short, and its chunk is asked in parts.
-    """
+
+def _parts(text: str, at: int, most: int) -> Iterator[tuple[int, str]]:
     for chunk in chunks(text, most):
         begin, end = inked(text, *chunk)
-        if begin == end:
-            continue
-        part = text[begin:end]
-        response = _answer(calls, operation, part)
-        if response.get("PaginationToken") and most > _SHORTEST:
-            yield from _answers(calls, operation, part, at + begin, min(most, len(part.encode())) // 2)
-        else:
-            yield response, at + begin
+        if begin < end:
+            yield at + begin, text[begin:end]
+
+
+def _answers(calls: PaidCalls, operation: str, text: str, at: int) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """The answer for a part: where the part begins, itself, and what was answered.
+
+    These operations take no pagination token; an answer that brings one was cut short, and its part is asked in halves.
+    """
+    response = _answer(calls, operation, text)
+    size = len(text.encode())
+    if response.get("PaginationToken") and size > _SHORTEST:
+        for begin, part in _parts(text, at, size // 2 + 1):
+            yield from _answers(calls, operation, part, begin)
+    else:
+        yield at, text, response
 
 
 def _answer(calls: PaidCalls, operation: str, text: str) -> Mapping[str, Any]:
@@ -85,7 +93,7 @@ def _answer(calls: PaidCalls, operation: str, text: str) -> Mapping[str, Any]:
 
 
 def _places(operation: str, text: str, response: Mapping[str, Any]) -> Callable[[int], int]:
-    """How an answer's offsets become code points of the chunk that `text` begins with.
+    """How an answer's offsets become code points of the text that was sent.
 
     The API reference says "UTF-8 code point", and real answers agree: an offset is a code point. Should an endpoint
     count UTF-16 units or bytes instead, every text outside ASCII would be off without a sign; so what an offset names
