@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchTableError,
@@ -36,7 +37,7 @@ from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.catalog import namespace_of, open_catalog
 from medpipe_assets.lake.leases import Leases, SqliteLeases
 from medpipe_assets.lake.location import LakeLocation
-from medpipe_assets.lake.objects import ObjectStore, S3Objects, store_at
+from medpipe_assets.lake.objects import ObjectStore, S3Objects, fault, store_at
 from medpipe_assets.lake.objects import write_atomically as write_atomically
 from medpipe_assets.lake.s3_leases import S3Leases
 from medpipe_assets.lake.schemas import TABLES, TableContract
@@ -81,12 +82,14 @@ class Lake:
         """The Iceberg table of a contract, made on first use.
 
         Raises:
-            ConfigurationError: where the catalog has it from another lake.
+            ConfigurationError: where the catalog has it from another lake, or refuses access.
         """
         try:
             table = self._catalog.load_table(self._identifier(name))
         except NoSuchTableError:
             return self._create(TABLES[name])
+        except (ClientError, BotoCoreError) as error:
+            raise fault(error, "GetTable", "glue") from None
         if self.location.is_remote and table.location() != self._root_of(name):
             raise ConfigurationError(
                 f"the Glue database {self._namespace} belongs to another lake: name one by MEDPIPE_GLUE_DATABASE"

@@ -21,11 +21,12 @@ from moto.glue.responses import GlueResponse
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
-from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 
 BUCKET = "medpipe-lake"
 REGION = "eu-west-1"
+CONFLICTS: list[str] = []
+"""Tables of which Glue refused an update, since another came first."""
 
 
 class ConcurrentModificationException(JsonRESTError):  # noqa: N818 - named as the service's
@@ -66,6 +67,7 @@ def make_bucket(name: str) -> None:
 def _make_strict(patch: pytest.MonkeyPatch) -> None:
     one_at_a_time = threading.RLock()
     put_object, update_table = S3Response.put_object, GlueResponse.update_table
+    CONFLICTS.clear()
 
     def put(self: S3Response) -> Any:
         with one_at_a_time:
@@ -76,6 +78,7 @@ def _make_strict(patch: pytest.MonkeyPatch) -> None:
             backend: GlueBackend = self.glue_backend
             table = backend.get_table(self.parameters["DatabaseName"], self.parameters["TableInput"]["Name"])
             if self.parameters.get("VersionId") not in (None, table.as_dict()["VersionId"]):
+                CONFLICTS.append(table.name)
                 raise ConcurrentModificationException
             return update_table(self)
 
@@ -83,8 +86,7 @@ def _make_strict(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GlueResponse, "update_table", update)
 
 
-def fresh_lake(home: Path, **settings: str) -> Lake:
-    """An empty lake on the server, in a prefix and a Glue database of its own."""
+def fresh_location(home: Path) -> LakeLocation:
+    """Where no lake is yet: a prefix and a Glue database of its own on the server."""
     own = uuid.uuid4().hex[:12]
-    location = replace(LakeLocation.under(f"s3://{BUCKET}/{own}", home), database=f"lake_{own}", **settings)
-    return Lake(location)
+    return replace(LakeLocation.under(f"s3://{BUCKET}/{own}", home), database=f"lake_{own}")

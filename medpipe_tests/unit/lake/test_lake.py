@@ -6,6 +6,7 @@ import multiprocessing
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.lake import lake as lake_module
 from medpipe_assets.lake import objects
 from medpipe_assets.lake.lake import Lake, columns_to_table, conform, days_in, empty, raw_key
 from medpipe_assets.lake.location import ZONES, LakeLocation
@@ -226,6 +228,26 @@ def test_writing_no_rows_makes_no_snapshot(lake: Lake) -> None:
     put(lake, "pages", {})
     lake.write("pages", empty("pages"))
     assert len(lake.table("pages").metadata.snapshots) == 1
+
+
+def test_a_day_that_others_change_while_it_is_rewritten_keeps_their_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for page in (1, 2):
+        put(lake, "pages", {"page": page})
+    with monkeypatch.context() as patch:
+        real = lake_module.overwrite
+
+        def others_first(*given: Any) -> None:
+            put(lake, "pages", {"page": 3})
+            real(*given)
+
+        patch.setattr(lake_module, "overwrite", others_first)
+        assert not lake.rewrite("pages", DAY)
+    assert sorted(lake.read("pages")["page"].to_pylist()) == [1, 2, 3]
+    assert lake.rewrite("pages", DAY)
+    assert sorted(lake.read("pages")["page"].to_pylist()) == [1, 2, 3]
+    assert len(list(lake.table("pages").scan().plan_files())) == 1
 
 
 def test_asking_whether_a_table_exists_does_not_make_it(lake: Lake) -> None:
