@@ -58,9 +58,9 @@ def chunks(text: str, limit_bytes: int, ends: Callable[[str], Sequence[int]] = s
     """
     if limit_bytes < MIN_LIMIT:
         raise ValueError(f"a chunk may have {limit_bytes} bytes; some characters need {MIN_LIMIT}")
-    sizes = [0, *accumulate(map(_bytes_of, text))]
-    if sizes[-1] <= limit_bytes:
+    if len(text.encode("utf-8", "surrogatepass")) <= limit_bytes:
         return [(0, len(text))] if text else []
+    sizes = [0, *accumulate(map(_bytes_of, text))]
     return list(_cut(text, sizes, limit_bytes, ends(text)))
 
 

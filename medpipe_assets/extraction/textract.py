@@ -259,7 +259,13 @@ class TextractExtraction:
         if sent:
             self.calls.send("s3", "DeleteObject", place)
         blocks = [block for answer in answers for block in answer.get("Blocks") or ()]
-        return _pages(blocks, scans, _warned(answers))
+        return [self._once_more(document, result) for result in _pages(blocks, scans, _warned(answers))]
+
+    def _once_more(self, document: pypdfium2.PdfDocument, result: Page | DocumentError) -> Page | DocumentError:
+        """A job's page, sent by itself where the service was at fault: asking after the job again would not mend it."""
+        if isinstance(result, Page) or result.page is None or result.reason not in RETRIED_BY_THEMSELVES:
+            return result
+        return self._read(self._planned(document, result.page, as_file=True))
 
     def _is_stored(self, operation: str, content: bytes) -> bool:
         store = self.calls.store

@@ -337,7 +337,7 @@ def test_a_pdf_that_cannot_be_opened_is_not_sent(data: bytes, reason: Reason) ->
 class Jobs:
     """Textract's jobs: at work when first asked, answers in two parts, the second page failing where told."""
 
-    def __init__(self, warned: bool = False, status: str = "SUCCEEDED") -> None:
+    def __init__(self, warned: str = "", status: str = "SUCCEEDED") -> None:
         self.files: dict[str, bytes] = {}
         self.deleted: list[str] = []
         self.asked = 0
@@ -348,6 +348,7 @@ class Jobs:
                 "delete_object": lambda Bucket, Key: self.deleted.append(Key) or {},  # noqa: N803
                 "start_document_text_detection": self.start,
                 "get_document_text_detection": self.get,
+                "detect_document_text": sync,
             }
         )
 
@@ -364,7 +365,7 @@ class Jobs:
         self.asked += 1
         if self.asked == 1:
             return {"JobStatus": "IN_PROGRESS"}
-        warnings = [{"ErrorCode": "BadDocumentException", "Pages": [2]}] if self.warned else []
+        warnings = [{"ErrorCode": self.warned, "Pages": [2]}] if self.warned else []
         if NextToken:
             return {"JobStatus": self.status, "Blocks": line("last page", 0.1, 0.1, 2), "Warnings": warnings}
         first = [block("PAGE", "p1", Page=1), *line("first page", 0.1, 0.1, 1), block("PAGE", "p2", Page=2)]
@@ -388,11 +389,20 @@ def test_many_pages_go_as_one_job_without_those_that_need_no_reading(tmp_path: P
 
 
 def test_pages_that_a_job_could_not_read_fail_and_the_others_are_kept() -> None:
-    extraction = TextractExtraction(paid(Jobs(warned=True).services), bucket="lake").extract(
+    extraction = TextractExtraction(paid(Jobs(warned="BadDocumentException").services), bucket="lake").extract(
         scanned_pdf("one", "", "two"), media_type.PDF
     )
     assert texts(extraction) == [(1, "first page"), (2, "")]
     assert [(f.page, f.reason) for f in extraction.failures] == [(3, Reason.CORRUPT)]
+
+
+def test_a_page_that_a_job_lost_through_its_own_fault_is_sent_by_itself() -> None:
+    jobs = Jobs(warned="InternalServerError")
+    extraction = TextractExtraction(paid(jobs.services), bucket="lake").extract(
+        scanned_pdf("one", "", "two"), media_type.PDF
+    )
+    assert texts(extraction) == [(1, "first page"), (2, ""), (3, "read by service")]
+    assert extraction.failures == ()
 
 
 def test_a_job_that_fails_fails_the_document() -> None:
