@@ -21,13 +21,15 @@ from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, TableData
 from medpipe_tests.aws_double.double import Call, Charge
 from medpipe_tests.aws_double.errors import AwsError
 from medpipe_tests.aws_double.jobs import Ids, Tokens
-from medpipe_tests.aws_double.objects import Objects
+from medpipe_tests.aws_double.objects import Objects, location
 
 PAGE_ROWS = 1_000
 """Rows of a GetQueryResults page, header row included. Source: its API reference."""
 
 LEAST_BYTES = 10_000_000
 """Charged for a query at least, and the least cutoff (10 MB). Source: https://aws.amazon.com/athena/pricing/"""
+
+TERABYTE = 10**12
 
 _UNLOAD = re.compile(
     r"\s*UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'s3://(?P<bucket>[^/']+)/(?P<prefix>[^']*)'\s*WITH\s*\((?P<options>[^()]*)\)\s*;?\s*",
@@ -117,7 +119,7 @@ class Athena:
                 "No output location provided. An output location is required either through the Workgroup result "
                 "configuration setting or as an API input."
             )
-        bucket, _ = _split(output)
+        bucket, _ = location(output)
         if not self._objects.has_bucket(bucket):
             raise _invalid(f"Unable to verify/create output bucket {bucket}")
         if "ExecutionParameters" in request:
@@ -157,7 +159,8 @@ class Athena:
         query.scanned = sum(scanned)
         query.completed = dt.datetime.now(dt.UTC)
         if query.state != "FAILED":
-            self._charge(Charge(self.name, "StartQueryExecution", max(query.scanned, LEAST_BYTES), "byte"))
+            units = max(query.scanned, LEAST_BYTES) / TERABYTE
+            self._charge(Charge(self.name, "StartQueryExecution", units, "TB"))
 
     def _run(self, query_id: str, query: Query, scanned: list[int]) -> None:
         sql = query.request["QueryString"]
@@ -174,7 +177,7 @@ class Athena:
             return data
 
         table = replace(warehouse, tables=counted).query(unload["query"] if unload else sql.strip().rstrip(";"))
-        bucket, prefix = _split(query.output)
+        bucket, prefix = location(query.output)
         if unload:
             query.result = pa.table({"rows": [table.num_rows]})
             query.manifest = f"{query.output}/{query_id}-manifest.csv"
@@ -260,12 +263,6 @@ def _invalid(message: str) -> AwsError:
 
 def _uuid(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
-
-
-def _split(location: str) -> tuple[str, str]:
-    """Bucket and prefix (empty, or ending in a slash) of an s3:// location."""
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
-    return bucket, prefix.rstrip("/") + "/" if prefix.rstrip("/") else ""
 
 
 def _size(data: TableData) -> int:

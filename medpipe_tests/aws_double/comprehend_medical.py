@@ -1,17 +1,18 @@
-"""Amazon Comprehend Medical: DetectEntitiesV2, DetectPHI, InferICD10CM, InferRxNorm and InferSNOMEDCT, at once.
+"""Amazon Comprehend Medical: DetectEntitiesV2, DetectPHI, InferICD10CM, InferRxNorm and InferSNOMEDCT.
 
 Mentions and codes come from engines; here they take the service's shape: one range a mention, the traits and
 attributes each operation knows, ids in order.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medpipe_assets.recognition.engine import Attribute, Mention, Trait
 from medpipe_tests.aws_double.double import Call, Charge
 from medpipe_tests.aws_double.engines import Engines
+from medpipe_tests.aws_double.medical_batches import MedicalBatches, units
 from medpipe_tests.aws_double.model import operation_model
+from medpipe_tests.aws_double.objects import Objects
 from medpipe_tests.aws_double.translate import check_bytes
 
 MODEL_VERSION = "2.4.0"
@@ -29,30 +30,35 @@ _MOST_CONCEPTS = 5
 
 
 class ComprehendMedical:
-    """The service: English text only."""
+    """The service: English text only.
+
+    Args:
+        engines: what is found in a text.
+        charge: takes what a call costs.
+        objects: S3, for batch jobs.
+        polls: how often a job is not done yet.
+    """
 
     name = "comprehendmedical"
 
-    def __init__(self, engines: Engines, charge: Callable[[Charge], None]) -> None:
+    def __init__(self, engines: Engines, charge: Callable[[Charge], None], objects: Objects, polls: int = 1) -> None:
         self._engines = engines
         self._charge = charge
         self.operations: Mapping[str, Callable[[Call], dict[str, Any]]] = {
             "DetectEntitiesV2": self._checked,
             "DetectPHI": self._checked,
             **dict.fromkeys(_CODED, self._checked),
+            **MedicalBatches(self.answer, charge, objects, polls).operations,
         }
 
     def _checked(self, call: Call) -> dict[str, Any]:
         check_bytes(self.name, call)
-        return self.answer(call.operation, call.request["Text"])
+        answer = self.answer(call.operation, call.request["Text"])
+        self._charge(Charge(self.name, call.operation, units(call.request["Text"]), "100 characters"))
+        return answer
 
     def answer(self, operation: str, text: str) -> dict[str, Any]:
-        """What an operation finds in a text, whatever its length; charged."""
-        found = self._found(operation, text)
-        self._charge(Charge(self.name, operation, units(text), "100 characters"))
-        return found
-
-    def _found(self, operation: str, text: str) -> dict[str, Any]:
+        """What an operation finds in a text, whatever its length and for free."""
         if operation == "DetectPHI":
             found = _entities(text, self._engines.protected(text), operation)
             return {"Entities": found, "ModelVersion": MODEL_VERSION}
@@ -75,11 +81,6 @@ class ComprehendMedical:
                 for c in candidates[:_MOST_CONCEPTS]
             ]
         return {"Entities": found, "ModelVersion": MODEL_VERSION}
-
-
-def units(text: str) -> int:
-    """Billable units: hundreds of characters begun, at least one."""
-    return max(1, math.ceil(len(text) / 100))
 
 
 def _entities(text: str, mentions: Sequence[Mention], operation: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from medpipe_assets.aws.prices import price
 from medpipe_tests.aws_double import errors, wire
 from medpipe_tests.aws_double.errors import AwsError, DoubleError
 from medpipe_tests.aws_double.faults import FaultPlan, Kind, fingerprint
@@ -24,9 +25,9 @@ class ConnectionLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a call costs, in the units of the price list: 'page', 'character', '100 characters', 'byte'.
+    """What a call costs, in the units of medpipe's price table ('page', 'character', '100 characters', 'TB').
 
-    `option` tells prices of one operation apart (a feature of AnalyzeDocument).
+    `option` tells prices of one operation apart, as there ('forms+tables').
     """
 
     service: str
@@ -58,6 +59,11 @@ class Bill:
         for charge in self.charges:
             total[charge.service, charge.operation, charge.option] += charge.units  # type: ignore[assignment]
         return dict(total)
+
+    def dollars(self) -> float:
+        """The sum at the prices of medpipe's table."""
+        prices = [(charge, price(charge.service, charge.operation, charge.option)) for charge in self.charges]
+        return sum(charge.units * each.dollars / each.per for charge, each in prices)
 
     def calls(self) -> dict[tuple[str, str, str], int]:
         """How often something was charged, by (service, operation, option)."""

@@ -98,9 +98,13 @@ class FaultPlan:
         return int.from_bytes(drawn[:8], "big") / 2**64
 
 
+_TOKENS = frozenset({"ClientRequestToken", "ClientToken", "clientToken"})
+"""Members that hold idempotency tokens."""
+
+
 def fingerprint(service: str, operation: str, request: Mapping[str, Any]) -> str:
     """A hash of a request's content; idempotency tokens, which clients draw anew, leave it unchanged."""
-    content = {name: value for name, value in request.items() if name != "ClientRequestToken"}
+    content = {name: value for name, value in request.items() if name not in _TOKENS}
     written = json.dumps(content, sort_keys=True, default=_name)
     return hashlib.sha256(f"{service}.{operation}:{written}".encode()).hexdigest()
 

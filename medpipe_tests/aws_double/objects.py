@@ -6,6 +6,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+ACCOUNT = "123456789012"
+"""The account that moto plays."""
+
+
+def location(uri: str) -> tuple[str, str]:
+    """Bucket and prefix (empty, or ending in a slash) of an s3:// location of a folder."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return bucket, prefix.rstrip("/") + "/" if prefix.rstrip("/") else ""
+
 
 class Objects:
     """S3 through a client that is made on first use (of the fake S3 that the test runs)."""

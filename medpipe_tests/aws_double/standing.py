@@ -50,8 +50,8 @@ def stand_up(
 
     services = (
         Textract(engines.read, bill.add, objects, publish, polls),
-        Translate(engines.translate, bill.add),
-        ComprehendMedical(engines, bill.add),
+        Translate(engines.translate, bill.add, objects, polls),
+        ComprehendMedical(engines, bill.add, objects, polls),
         Athena(warehouse, bill.add, objects, workgroups, polls),
     )
     return AwsDouble({service.name: service for service in services}, bill, **settings)

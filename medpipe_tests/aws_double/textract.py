@@ -8,7 +8,7 @@ a table.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
@@ -31,6 +31,9 @@ FORMATS = frozenset({"application/pdf", "image/png", "image/jpeg", "image/tiff"}
 MODEL_VERSION = "1.0"
 PATIENCE = 5.0
 """Seconds a poll waits for a slow engine before it says IN_PROGRESS once more."""
+
+_FREE_WITH_OTHERS = frozenset({"LAYOUT", "SIGNATURES"})
+"""Source: https://aws.amazon.com/textract/pricing/"""
 
 _UNREADABLE = "PAGE_UNREADABLE"
 _UNSUPPORTED = ("UnsupportedDocumentException", "Request has unsupported document format")
@@ -239,9 +242,13 @@ class Textract:
         return known
 
     def _charge_pages(self, call: Call, pages: int) -> None:
-        """Each feature of an analysis has its own price a page."""
-        for option in call.request.get("FeatureTypes", [""]):
-            self._charge(Charge(self.name, call.operation, pages, "page", option))
+        self._charge(Charge(self.name, call.operation, pages, "page", _priced(call.request.get("FeatureTypes", ()))))
+
+
+def _priced(features: Sequence[str]) -> str:
+    """The features that are paid for: some come free with others."""
+    paid = [feature.lower() for feature in sorted(features) if feature not in _FREE_WITH_OTHERS]
+    return "+".join(paid or [feature.lower() for feature in sorted(features)])
 
 
 def _invalid() -> AwsError:

@@ -1,8 +1,9 @@
-"""Amazon Translate: TranslateText, with custom terminologies. Words are translated by an engine, not here."""
+"""Amazon Translate: texts, plain documents, batch jobs, custom terminologies. Words are translated by an engine."""
 
 import csv
 import datetime as dt
 import io
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from medpipe_assets.errors import DocumentError
 from medpipe_assets.language import UNDETERMINED, identify
 from medpipe_tests.aws_double.double import Call, Charge
 from medpipe_tests.aws_double.errors import AwsError
+from medpipe_tests.aws_double.jobs import BatchJobs
+from medpipe_tests.aws_double.objects import ACCOUNT, Objects, location
 
 LANGUAGES = frozenset(
     (
@@ -22,7 +25,7 @@ LANGUAGES = frozenset(
 )
 """Source: https://docs.aws.amazon.com/translate/latest/dg/what-is-languages.html"""
 
-REGION_ARN = "arn:aws:translate:us-east-1:123456789012"
+REGION_ARN = f"arn:aws:translate:us-east-1:{ACCOUNT}"
 
 
 class Translate:
@@ -31,13 +34,28 @@ class Translate:
     Args:
         translate: a text and its language to English.
         charge: takes what a call costs.
+        objects: S3, for batch jobs.
+        polls: how often a job is not done yet.
     """
 
     name = "translate"
 
-    def __init__(self, translate: Callable[[str, str], str], charge: Callable[[Charge], None]) -> None:
+    def __init__(
+        self,
+        translate: Callable[[str, str], str],
+        charge: Callable[[Charge], None],
+        objects: Objects,
+        polls: int = 1,
+    ) -> None:
         self._translate = translate
         self._charge = charge
+        self._objects = objects
+        self._jobs = BatchJobs(
+            missing=lambda: AwsError("ResourceNotFoundException", "Job not found"),
+            mismatch=lambda: AwsError("InvalidRequestException", "Token was used before"),
+            polls=polls,
+            times=("SubmittedTime", "EndTime"),
+        )
         self._terminologies: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
         self.operations: Mapping[str, Callable[[Call], dict[str, Any]]] = {
             "TranslateText": self._text,
@@ -45,12 +63,30 @@ class Translate:
             "GetTerminology": self._get,
             "ListTerminologies": self._list,
             "DeleteTerminology": self._delete,
+            "TranslateDocument": self._document,
+            "StartTextTranslationJob": self._start,
+            "DescribeTextTranslationJob": self._describe,
+            "StopTextTranslationJob": self._stop,
+            "ListTextTranslationJobs": lambda _: {"TextTranslationJobPropertiesList": self._jobs.all()},
         }
 
     def _text(self, call: Call) -> dict[str, Any]:
         text = call.request["Text"]
         check_bytes(self.name, call)
-        source, target = self._pair(call)
+        english, common = self._translated(call, text)
+        return {"TranslatedText": english, **common}
+
+    def _document(self, call: Call) -> dict[str, Any]:
+        """Plain text only: how the service takes other formats apart is no concern of its clients."""
+        document = call.request["Document"]
+        if document["ContentType"] != "text/plain":
+            raise AwsError("InvalidRequestException", "the double translates text/plain only")
+        english, common = self._translated(call, document["Content"].decode())
+        return {"TranslatedDocument": {"Content": english.encode()}, **common}
+
+    def _translated(self, call: Call, text: str) -> tuple[str, dict[str, Any]]:
+        """English, and what both operations tell besides; charged."""
+        source, target = _pair(call.request["SourceLanguageCode"], call.request["TargetLanguageCode"], text)
         names = call.request.get("TerminologyNames", [])
         terms = {name: self._terminology(name)[1] for name in names}
         english, used = self.to_english(text, source, {k: v for t in terms.values() for k, v in t.items()})
@@ -59,32 +95,11 @@ class Translate:
             {"Name": name, "Terms": [{"SourceText": s, "TargetText": t} for s, t in of.items() if s in used]}
             for name, of in terms.items()
         ]
-        return {
-            "TranslatedText": english,
-            "SourceLanguageCode": source,
-            "TargetLanguageCode": target,
+        more = {
             "AppliedTerminologies": applied if names else None,
             "AppliedSettings": call.request.get("Settings"),
         }
-
-    def _pair(self, call: Call) -> tuple[str, str]:
-        source, target = call.request["SourceLanguageCode"], call.request["TargetLanguageCode"]
-        if source == "auto":
-            source = identify(call.request["Text"])
-            if source == UNDETERMINED:
-                raise AwsError(
-                    "DetectedLanguageLowConfidenceException",
-                    "Could not detect the language with confidence",
-                    members={"DetectedLanguageCode": "en"},
-                )
-        if not {source, target} <= LANGUAGES or source == target or target != "en":
-            # The real service translates into any of them; the engines behind this one know English alone.
-            raise AwsError(
-                "UnsupportedLanguagePairException",
-                f"Unsupported language pair: {source} to {target}.",
-                members={"SourceLanguageCode": source, "TargetLanguageCode": target},
-            )
-        return source, target
+        return english, {"SourceLanguageCode": source, "TargetLanguageCode": target, **more}
 
     def to_english(self, text: str, language: str, terms: Mapping[str, str]) -> tuple[str, set[str]]:
         """A text in English, a terminology's words as it wants them; and those of its words that were met."""
@@ -106,6 +121,72 @@ class Translate:
                 f"Unsupported language pair: {language} to en.",
                 members={"SourceLanguageCode": language, "TargetLanguageCode": "en"},
             ) from None
+
+    # --- batch jobs: https://docs.aws.amazon.com/translate/latest/dg/async.html
+
+    def _start(self, call: Call) -> dict[str, Any]:
+        request = call.request
+        if request["InputDataConfig"]["ContentType"] != "text/plain":
+            raise AwsError("InvalidRequestException", "the double translates text/plain only")
+        if request["SourceLanguageCode"] != "auto":
+            for target in request["TargetLanguageCodes"]:
+                _pair(request["SourceLanguageCode"], target, "")
+        for name in request.get("TerminologyNames", []):
+            self._terminology(name)
+        token = request["ClientToken"]
+        properties = {k: v for k, v in request.items() if k != "ClientToken"}
+        job = self._jobs.start(call.fingerprint, token, properties, lambda job_id: self._work(job_id, request))
+        return {"JobId": job, "JobStatus": "SUBMITTED"}
+
+    def _describe(self, call: Call) -> dict[str, Any]:
+        return {"TextTranslationJobProperties": self._jobs.described(call.request["JobId"])}
+
+    def _stop(self, call: Call) -> dict[str, Any]:
+        stopped = self._jobs.stop(call.request["JobId"])
+        return {"JobId": stopped["JobId"], "JobStatus": stopped["JobStatus"]}
+
+    def _work(self, job_id: str, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Translate every file under the prefix into English; a folder of its own takes what comes of it."""
+        bucket, prefix = location(request["InputDataConfig"]["S3Uri"])
+        out_bucket, out = location(request["OutputDataConfig"]["S3Uri"])
+        out = f"{out}{ACCOUNT}-TranslateText-{job_id}/"
+        keys = list(self._objects.keys(bucket, prefix))
+        details, failed, characters = [], 0, 0
+        for key in keys:
+            name = key.removeprefix(prefix)
+            try:
+                text = (self._objects.get(bucket, key) or b"").decode()
+                source, _ = _pair(request["SourceLanguageCode"], "en", text)
+                terms = [self._terminology(each)[1] for each in request.get("TerminologyNames", [])]
+                english, _ = self.to_english(text, source, {k: v for of in terms for k, v in of.items()})
+            except (AwsError, UnicodeDecodeError):
+                failed += 1
+                continue
+            characters += len(text)
+            self._charge(Charge(self.name, "StartTextTranslationJob", len(text), "character"))
+            self._objects.put(out_bucket, f"{out}en.{name}", english.encode())
+            details.append({"sourceFile": name, "targetFile": f"en.{name}"})
+        summary = {
+            "sourceLanguageCode": request["SourceLanguageCode"],
+            "targetLanguageCode": "en",
+            "charactersTranslated": str(characters),
+            "documentCountWithCustomerError": str(failed),
+            "documentCountWithServerError": "0",
+            "inputDataPrefix": request["InputDataConfig"]["S3Uri"],
+            "outputDataPrefix": f"s3://{out_bucket}/{out}",
+            "details": details,
+        }
+        body = json.dumps(summary).encode()
+        self._objects.put(out_bucket, f"{out}details/en.auxiliary-translation-details.json", body)
+        counts = {
+            "TranslatedDocumentsCount": len(details),
+            "DocumentsWithErrorsCount": failed,
+            "InputDocumentsCount": len(keys),
+        }
+        status = "FAILED" if not details else "COMPLETED_WITH_ERROR" if failed else "COMPLETED"
+        message = {} if details else {"Message": "No input file could be translated"}
+        written_to = {"OutputDataConfig": {"S3Uri": f"s3://{out_bucket}/{out}"}}
+        return status, {"JobDetails": counts, **message, **written_to}
 
     # --- terminologies
 
@@ -150,6 +231,26 @@ class Translate:
         self._terminology(call.request["Name"])
         del self._terminologies[call.request["Name"]]
         return {}
+
+
+def _pair(source: str, target: str, text: str) -> tuple[str, str]:
+    """The languages of a request, the source told from the text where it is asked for."""
+    if source == "auto":
+        source = identify(text)
+        if source == UNDETERMINED:
+            raise AwsError(
+                "DetectedLanguageLowConfidenceException",
+                "Could not detect the language with confidence",
+                members={"DetectedLanguageCode": "en"},
+            )
+    if not {source, target} <= LANGUAGES or source == target or target != "en":
+        # The real service translates into any of them; the engines behind this one know English alone.
+        raise AwsError(
+            "UnsupportedLanguagePairException",
+            f"Unsupported language pair: {source} to {target}.",
+            members={"SourceLanguageCode": source, "TargetLanguageCode": target},
+        )
+    return source, target
 
 
 def check_bytes(service: str, call: Call) -> None:

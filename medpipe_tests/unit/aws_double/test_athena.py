@@ -82,7 +82,7 @@ def test_a_query_runs_and_its_result_has_a_header_and_values_as_text(aws: Aws, a
     assert described["ResultConfiguration"]["OutputLocation"] == f"s3://results/here/{query}.csv"
     written_file = aws.client("s3").get_object(Bucket="results", Key=f"here/{query}.csv")["Body"].read()
     assert written_file.splitlines()[2] == b'"O""Neil","2026-03-02",,'
-    assert aws.double.bill.units() == {("athena", "StartQueryExecution", ""): 10_000_000}
+    assert aws.double.bill.units() == {("athena", "StartQueryExecution", ""): 1e-5}
 
 
 def test_results_come_in_pages_of_a_thousand_rows_with_the_header_in_the_first(athena: Any) -> None:

@@ -1,14 +1,17 @@
 """Comprehend Medical's shapes, limits and charges."""
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_assets.recognition.engine import Attribute, Mention, Trait
-from medpipe_tests.aws_double.comprehend_medical import units
 from medpipe_tests.aws_double.engines import Engines, embedded_engines, toy_engines
 from medpipe_tests.aws_double.errors import AwsError
 from medpipe_tests.aws_double.fixtures import Aws
+from medpipe_tests.aws_double.medical_batches import units
 from medpipe_tests.aws_double.standing import stand_up
 
 
@@ -83,3 +86,60 @@ def test_medpipes_own_engines_fit_the_services_shapes() -> None:
     assert {"DATE", "AGE", "ID"} <= {entity["Type"] for entity in phi}
     drugs = double.call("comprehendmedical", "InferRxNorm", {"Text": text})["Entities"]
     assert [drug["Text"].lower() for drug in drugs] == ["metformin"]
+
+
+ROLE = "arn:aws:iam::123456789012:role/medical"
+
+
+@pytest.mark.parametrize("aws_settings", [{"polls": 2}])
+def test_a_batch_answers_every_file_and_lists_those_it_could_not_read(aws: Aws) -> None:
+    s3, medical = aws.client("s3"), aws.client("comprehendmedical")
+    s3.create_bucket(Bucket="texts")
+    files = {"a.txt": b"diabetes", "deep/b.txt": b"no hypertension" * 10, "bad.txt": b"\xff", "empty.txt": b""}
+    for name, body in files.items():
+        s3.put_object(Bucket="texts", Key=f"in/{name}", Body=body)
+    job = medical.start_icd10_cm_inference_job(
+        InputDataConfig={"S3Bucket": "texts", "S3Key": "in/"},
+        OutputDataConfig={"S3Bucket": "texts", "S3Key": "out"},
+        DataAccessRoleArn=ROLE,
+        LanguageCode="en",
+    )["JobId"]
+    states = []
+    while not states or states[-1]["JobStatus"] == "IN_PROGRESS":
+        described = medical.describe_icd10_cm_inference_job(JobId=job)
+        states.append(described["ComprehendMedicalAsyncJobProperties"])
+    assert [state["JobStatus"] for state in states] == ["IN_PROGRESS", "IN_PROGRESS", "PARTIAL_SUCCESS"]
+    folder = f"out/123456789012-ICD10CMInference-{job}/"
+    assert states[-1]["OutputDataConfig"] == {"S3Bucket": "texts", "S3Key": folder}
+
+    def read(key: str) -> Any:
+        return json.loads(s3.get_object(Bucket="texts", Key=key)["Body"].read())
+
+    assert read(f"{folder}a.txt.out")["Entities"][0]["ICD10CMConcepts"][0]["Code"] == "E11.9"
+    assert len(read(f"{folder}deep/b.txt.out")["Entities"]) == 10
+    summary = read(states[-1]["ManifestFilePath"])["Summary"]
+    assert (summary["SuccessFilesCount"], summary["UnprocessedFilesCount"]) == (2, 2)
+    unread = read(summary["UnprocessedFilesListLocation"])["Files"]
+    assert {file["Input"] for file in unread} == {"bad.txt", "empty.txt"}
+    assert aws.double.bill.units() == {("comprehendmedical", "StartICD10CMInferenceJob", ""): 1 + 2}
+
+
+def test_a_stopped_batch_does_nothing_and_costs_nothing(aws: Aws) -> None:
+    aws.client("s3").create_bucket(Bucket="texts")
+    medical = aws.client("comprehendmedical")
+    request = {
+        "InputDataConfig": {"S3Bucket": "texts"},
+        "OutputDataConfig": {"S3Bucket": "texts"},
+        "DataAccessRoleArn": ROLE,
+        "LanguageCode": "en",
+    }
+    job = medical.start_phi_detection_job(**request, ClientRequestToken="t")["JobId"]
+    assert medical.start_phi_detection_job(**request, ClientRequestToken="t")["JobId"] == job
+    medical.stop_phi_detection_job(JobId=job)
+    [listed] = medical.list_phi_detection_jobs()["ComprehendMedicalAsyncJobPropertiesList"]
+    assert (listed["JobId"], listed["JobStatus"]) == (job, "STOPPED")
+    with pytest.raises(medical.exceptions.ResourceNotFoundException):
+        medical.describe_phi_detection_job(JobId="nobodys")
+    with pytest.raises(medical.exceptions.InvalidRequestException):
+        medical.start_phi_detection_job(**{**request, "InputDataConfig": {"S3Bucket": "nobodys"}})
+    assert aws.double.bill.charges == []

@@ -88,13 +88,11 @@ def test_at_once_only_one_page_of_a_known_format_and_size_is_taken(aws: Aws) -> 
     assert aws.double.bill.units() == {("textract", "DetectDocumentText", ""): 1}
 
 
-def test_each_feature_of_an_analysis_is_charged(aws: Aws) -> None:
+def test_features_of_an_analysis_are_charged_together_and_free_ones_not_at_all(aws: Aws) -> None:
     document = located(aws, pdf("one"))
-    aws.client("textract").analyze_document(Document=document, FeatureTypes=["TABLES", "FORMS"])
-    assert aws.double.bill.units() == {
-        ("textract", "AnalyzeDocument", "TABLES"): 1,
-        ("textract", "AnalyzeDocument", "FORMS"): 1,
-    }
+    aws.client("textract").analyze_document(Document=document, FeatureTypes=["TABLES", "LAYOUT", "FORMS"])
+    assert aws.double.bill.units() == {("textract", "AnalyzeDocument", "forms+tables"): 1}
+    assert aws.double.bill.dollars() == pytest.approx(0.065)
 
 
 @pytest.mark.parametrize("aws_settings", [{"polls": 3}])

@@ -1,5 +1,7 @@
 """Translate's limits, languages, terminologies and charges."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
@@ -59,3 +61,35 @@ def test_a_terminologys_words_stand_as_it_wants_them_and_are_named(aws: Aws) -> 
     assert answer["AppliedTerminologies"] == [{"Name": "clinic", "Terms": [term]}]
     with pytest.raises(translate.exceptions.ResourceNotFoundException):
         translate.translate_text(Text="tiene HTA", TerminologyNames=["nobodys"], **PAIR)
+
+
+def test_a_plain_document_is_translated_and_charged_by_character(aws: Aws) -> None:
+    translate = aws.client("translate")
+    document = {"Content": b"dolor de cabeza", "ContentType": "text/plain"}
+    answer = translate.translate_document(Document=document, **PAIR)
+    assert answer["TranslatedDocument"]["Content"] == b"rolod ed azebac"
+    assert aws.double.bill.units() == {("translate", "TranslateDocument", ""): 15}
+
+
+def test_a_batch_translates_every_file_into_a_folder_of_its_own(aws: Aws) -> None:
+    s3, translate = aws.client("s3"), aws.client("translate")
+    s3.create_bucket(Bucket="texts")
+    for name, body in {"a.txt": b"hola", "bad.txt": b"\xff"}.items():
+        s3.put_object(Bucket="texts", Key=f"in/{name}", Body=body)
+    job = translate.start_text_translation_job(
+        InputDataConfig={"S3Uri": "s3://texts/in/", "ContentType": "text/plain"},
+        OutputDataConfig={"S3Uri": "s3://texts/out/"},
+        DataAccessRoleArn="arn:aws:iam::123456789012:role/translate",
+        SourceLanguageCode="es",
+        TargetLanguageCodes=["en"],
+    )["JobId"]
+    states = []
+    while not states or states[-1]["JobStatus"] == "IN_PROGRESS":
+        states.append(translate.describe_text_translation_job(JobId=job)["TextTranslationJobProperties"])
+    assert [state["JobStatus"] for state in states] == ["IN_PROGRESS", "COMPLETED_WITH_ERROR"]
+    assert states[-1]["OutputDataConfig"]["S3Uri"] == f"s3://texts/out/123456789012-TranslateText-{job}/"
+    folder = f"out/123456789012-TranslateText-{job}/"
+    assert s3.get_object(Bucket="texts", Key=f"{folder}en.a.txt")["Body"].read() == b"aloh"
+    details = s3.get_object(Bucket="texts", Key=f"{folder}details/en.auxiliary-translation-details.json")
+    assert json.loads(details["Body"].read())["details"] == [{"sourceFile": "a.txt", "targetFile": "en.a.txt"}]
+    assert aws.double.bill.units() == {("translate", "StartTextTranslationJob", ""): 4}
