@@ -265,17 +265,19 @@ def test_a_lease_that_was_not_renewed_in_time_is_taken_over_and_its_holder_commi
 def test_a_renewal_between_the_look_and_the_taking_over_wins(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(leases, S3Leases)
     with leases.hold(NAME) as held:
-        read = leases._read
+        read, renewed = leases._read, []
 
         def read_then_renewed(key: str) -> Any:
             found = read(key)
-            monkeypatch.undo()
-            assert leases._renew(held)
+            if not renewed:
+                renewed.append(key)
+                assert leases._renew(held)
             return found
 
         monkeypatch.setattr(leases_module, "LEASE_SECONDS", 0.0)
         monkeypatch.setattr(leases, "_read", read_then_renewed)
         assert leases._try_acquire(NAME) is None
+        assert renewed
         with leases.commit(held):
             pass
 
@@ -357,8 +359,9 @@ def test_writers_that_commit_to_one_table_at_once_lose_no_row(lake: Lake, client
 
 
 def test_stages_that_write_into_one_days_quarantine_at_once_lose_no_failure(lake: Lake, clients: Clients) -> None:
-    """Each replaces its own rows of a partition that all of them share."""
-    put(lake, "quarantine", {"stage": "before"})
+    """Each replaces its own rows of a file that both of them share, as after a compaction."""
+    stages = ("entities", "extracted_text")
+    put(lake, "quarantine", *({"stage": s, "source_id": "source", "document_id": document(0)} for s in stages))
     CONFLICTS.clear()
 
     def fail(stage: str) -> None:
@@ -367,11 +370,11 @@ def test_stages_that_write_into_one_days_quarantine_at_once_lose_no_failure(lake
             failure = quarantine.Failure("source", document(n), DocumentError(Reason.CORRUPT))
             quarantine.record(own, stage, DAY, [failure], [document(n)], run_id="r", now=dt.datetime.now(dt.UTC))
 
-    at_once([lambda s=s: fail(s) for s in ("entities", "extracted_text")])  # type: ignore[misc]
+    at_once([lambda s=s: fail(s) for s in stages])  # type: ignore[misc]
     assert CONFLICTS, "nobody came in between: nothing was tested"
-    found = [row for row in lake.read("quarantine", ("stage", "document_id")).to_pylist() if row["stage"] != "before"]
-    expected = sorted((s, document(n)) for s in ("entities", "extracted_text") for n in range(3))
-    assert sorted((row["stage"], row["document_id"]) for row in found) == expected
+    found = lake.read("quarantine", ("stage", "document_id", "attempts")).to_pylist()
+    expected = sorted((s, document(n), 2 if n == 0 else 1) for s in stages for n in range(3))
+    assert sorted((row["stage"], row["document_id"], row["attempts"]) for row in found) == expected
 
 
 def test_sql_sees_a_remote_lakes_rows_now_and_then(lake: Lake) -> None:
