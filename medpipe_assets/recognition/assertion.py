@@ -71,13 +71,18 @@ class _Cue:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
+    """Where a cue reaches; a mention that begins within the cue ('denies any [history of stroke]') is reached too."""
+
+    cue: int
     begin: int
     end: int
     trait: Trait
     forward: bool
 
     def reaches(self, begin: int, end: int) -> bool:
-        return self.begin <= begin < self.end if self.forward else self.begin < end <= self.end
+        if self.forward:
+            return self.cue <= begin < self.end and end > self.begin
+        return self.begin < end <= self.end
 
 
 @cache
@@ -181,13 +186,13 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
             stops = (m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue, text[match.end : m.begin]))
             limit = min(stops, default=end)
             limit = _reach_forward(text, match.end, _within_brackets(text, match.end, limit), cue.strength)
-            scopes.append(_Scope(match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
+            scopes.append(_Scope(match.begin, match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
         elif cue.direction == "backward" or (cue.direction == "answer" and _CLAUSE_END.match(text, match.end)):
             limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue, "")), default=begin)
             limit = _reach_backward(text, limit, match.begin, cue.strength)
-            scopes.append(_Scope(limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
+            scopes.append(_Scope(match.begin, limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
         elif cue.direction == "whole":
-            scopes.append(_Scope(match.begin, match.end, Trait(cue.trait, SCORES[cue.strength]), True))
+            scopes.append(_Scope(match.begin, match.begin, match.end, Trait(cue.trait, SCORES[cue.strength]), True))
     return scopes
 
 
@@ -208,7 +213,8 @@ def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
     words = 0
     for gap in _GAP.finditer(text, begin, end):
         if gap.group() in (",", ":"):
-            if strength != "strong" and gap.start() > past:
+            ended = gap.start() > past or (gap.group() == "," and gap.start() == begin)  # 'ruled out, pneumonia'
+            if strength != "strong" and ended:
                 return gap.start()
             continue
         words += 1

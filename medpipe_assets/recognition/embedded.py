@@ -18,7 +18,7 @@ from medpipe_assets.recognition.sections import sections
 
 _DATA: Final = Path(__file__).with_name("data")
 
-CODE_VERSION: Final = "3"
+CODE_VERSION: Final = "4"
 """Raise it when the same lexicon would give other mentions or traits."""
 
 _FINDERS: Final[tuple[Callable[[str, str], list[Mention]], ...]] = (
