@@ -4,6 +4,7 @@ SELECT and UNLOAD only. What is Athena's own is here: workgroups, states, bytes 
 """
 
 import datetime as dt
+import hashlib
 import io
 import re
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -170,13 +172,16 @@ class Athena:
 
         def counted(name: str) -> TableData | None:
             data = warehouse.tables(name)
+            if isinstance(data, ParquetFiles):
+                data = replace(data, paths=[self._local(path, folder) for path in data.paths])
             if data is not None:
                 scanned.append(_size(data))
             if cutoff is not None and sum(scanned) > cutoff:
                 raise _CutoffError
             return data
 
-        table = replace(warehouse, tables=counted).query(unload["query"] if unload else sql.strip().rstrip(";"))
+        with TemporaryDirectory(prefix="athena-") as folder:
+            table = replace(warehouse, tables=counted).query(unload["query"] if unload else sql.strip().rstrip(";"))
         bucket, prefix = location(query.output)
         if unload:
             query.result = pa.table({"rows": [table.num_rows]})
@@ -186,6 +191,18 @@ class Athena:
         else:
             query.result = table
             self._objects.put(bucket, f"{prefix}{query_id}.csv", _csv(table))
+
+    def _local(self, path: str, folder: str) -> str:
+        """A file of a table where DuckDB can read it; one in S3 is fetched."""
+        if not path.startswith("s3://"):
+            return path
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        data = self._objects.get(bucket, key)
+        if data is None:
+            raise QueryError("HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split: a file of the table is gone")
+        copy = Path(folder) / f"{hashlib.sha256(path.encode()).hexdigest()}.parquet"
+        copy.write_bytes(data)
+        return str(copy)
 
     def _unload(self, query_id: str, table: pa.Table, unload: re.Match[str]) -> list[str]:
         """Parquet files under the place that the query names, which must be empty."""
@@ -267,7 +284,7 @@ def _uuid(digits: str) -> str:
 
 def _size(data: TableData) -> int:
     if isinstance(data, ParquetFiles):
-        return sum(Path(path).stat().st_size for path in data.paths if "://" not in str(path))
+        return sum(Path(path).stat().st_size for path in data.paths)
     return int(data.nbytes)
 
 

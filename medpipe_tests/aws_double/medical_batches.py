@@ -105,7 +105,7 @@ class MedicalBatches:
             self._objects.put(target["S3Bucket"], f"{folder}{name}.out", body)
             done.append({"Input": name, "Output": f"{name}.out", "InputSize": len(data)})
         status = "FAILED" if not done else "PARTIAL_SUCCESS" if failed else "COMPLETED"
-        summary = {
+        summary: dict[str, Any] = {
             "Status": status,
             "JobType": job_type,
             "InputDataConfiguration": {"Bucket": source["S3Bucket"], "Path": prefix},

@@ -33,7 +33,8 @@ def endpoint_variable(service: str) -> str:
 
     Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     """
-    return "AWS_ENDPOINT_URL_" + service_model(service).service_id.hyphenize().replace("-", "_").upper()
+    name: str = service_model(service).service_id.hyphenize()
+    return "AWS_ENDPOINT_URL_" + name.replace("-", "_").upper()
 
 
 @cache

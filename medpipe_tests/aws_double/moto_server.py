@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from moto.moto_api._internal import moto_api_backend
+from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -113,7 +113,8 @@ def _form_action(environ: dict[str, Any]) -> str:
     """The Action of a form's body, which is put back for moto to read."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
-    return parse_qs(body.decode("utf-8", errors="replace")).get("Action", [""])[0]
+    action: str = parse_qs(body.decode("utf-8", errors="replace")).get("Action", [""])[0]
+    return action
 
 
 class _Quiet(MotoRequestHandler):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+from medpipe_assets.warehouse.engine import ParquetFiles
 from medpipe_tests.aws_double.athena import WorkGroup, written
 from medpipe_tests.aws_double.fixtures import Aws
 
@@ -25,8 +26,9 @@ TABLES = {
         }
     ),
 }
+IN_S3 = ParquetFiles(["s3://results/lake/visits.parquet"], TABLES["visits"].schema)
 SETTINGS = {
-    "warehouse": lambda: DuckDBWarehouse(TABLES.get, names=lambda: list(TABLES), threads=1),
+    "warehouse": lambda: DuckDBWarehouse({**TABLES, "in_s3": IN_S3}.get, names=lambda: list(TABLES), threads=1),
     "workgroups": {
         "small": WorkGroup(bytes_cutoff=10_000_000, output_location="s3://results/small/"),
         "strict": WorkGroup(output_location="s3://results/strict/", enforced=True),
@@ -156,6 +158,18 @@ def test_unload_writes_parquet_once_into_an_empty_place(aws: Aws, athena: Any) -
     states, described = ended(athena, started(athena, sql))
     assert states[-1] == "FAILED"
     assert "HIVE_PATH_ALREADY_EXISTS" in described["Status"]["StateChangeReason"]
+
+
+def test_tables_whose_files_lie_in_s3_are_read_there(aws: Aws) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="results")
+    out = io.BytesIO()
+    pq.write_table(TABLES["visits"], out)
+    s3.put_object(Bucket="results", Key="lake/visits.parquet", Body=out.getvalue())
+    query = started(aws.client("athena"), "SELECT count(*) AS n FROM in_s3")
+    described = ended(aws.client("athena"), query)[1]
+    assert described["Statistics"]["DataScannedInBytes"] == len(out.getvalue())
+    assert values(aws.client("athena").get_query_results(QueryExecutionId=query)) == [["n"], ["3"]]
 
 
 def test_a_token_gives_the_same_query_and_refuses_another(athena: Any) -> None:
