@@ -11,14 +11,14 @@ from medpipe_assets.defs.documents.jobs import documents_job, maintenance_job, m
 from medpipe_assets.defs.documents.sensors import inbox_sensor
 from medpipe_assets.defs.resources import make_engines, resources
 from medpipe_assets.documents.line import stages
-from medpipe_assets.lake.location import LakeLocation
-from medpipe_assets.settings import Settings
+from medpipe_assets.settings import Settings, lake_location
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions, with some resources replaced: by a test, or by the command line."""
-    engines = make_engines(Settings.load())
-    code_versions = {name: stage.version for name, stage in stages(engines, LakeLocation.under(".").raw_path).items()}
+    location = lake_location()
+    made = stages(make_engines(Settings.load(), location), location.raw_path)
+    code_versions = {name: stage.version for name, stage in made.items()}
     return dg.Definitions(
         assets=assets(code_versions),
         asset_checks=checks(),

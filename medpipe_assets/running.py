@@ -91,9 +91,7 @@ def _stages(lake: Lake, profile: str) -> Mapping[str, Stage]:
     from medpipe_assets.documents.line import stages
     from medpipe_assets.settings import Settings
 
-    settings = Settings.load()
-    engines = make_engines(settings.model_copy(update={"profile": profile}) if profile else settings)
-    return stages(engines, lake.location.raw_path)
+    return stages(make_engines(Settings.load(profile), lake.location), lake.location.raw_path)
 
 
 def _unfinished_days(lake: Lake, uris: set[str], made: Mapping[str, Stage]) -> set[dt.date]:

@@ -30,15 +30,25 @@ class Settings(BaseSettings):
     chunk_seconds: float = Field(default=20.0, gt=0, description="longest time between two commits, seconds")
     max_quarantined_share: float = Field(default=0.5, ge=0, le=1, description="quarantined share that warns")
 
+    region: str = Field(default="", description="AWS region; empty: as the AWS tools find it")
+    budget_dollars: float | None = Field(default=None, ge=0, description="most that a run may pay for calls; none: any")
+    requests_per_second: dict[str, float] = Field(
+        default_factory=dict, description='quotas as JSON, e.g. {"textract.DetectDocumentText": 25}'
+    )
+    threads: int = Field(default=16, ge=1, description="documents that wait for AWS services at once")
+    codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
+    textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
+    terminology: list[str] = Field(default_factory=list, description="Amazon Translate custom terminologies, as JSON")
+
     @classmethod
-    def load(cls) -> "Settings":
-        """The settings of the current environment.
+    def load(cls, profile: str = "") -> "Settings":
+        """The settings of the current environment, with another profile where one is given.
 
         Raises:
             ConfigurationError: naming the variable that is wrong.
         """
         try:
-            return cls()
+            return cls().model_copy(update={"profile": profile}) if profile else cls()
         except ValidationError as error:
             first = error.errors()[0]
             variable = f"MEDPIPE_{'_'.join(str(part) for part in first['loc']).upper()}"

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from medpipe_assets.aws import medical_text
 from medpipe_assets.aws.calls import PaidCalls
@@ -42,6 +42,7 @@ class InferICD10CMCoding:
             serves both.
     """
 
+    io_bound: ClassVar[bool] = True
     calls: PaidCalls
     shared: frozenset[str] = frozenset()
 

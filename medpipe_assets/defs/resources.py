@@ -5,6 +5,8 @@ Everything is read from the environment when a run starts, so that the code loca
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +21,104 @@ from medpipe_assets.documents.stage import ChunkSettings, Selection
 from medpipe_assets.errors import ConfigurationError, RunStopError
 from medpipe_assets.extraction.embedded import EmbeddedExtraction
 from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_assets.settings import Settings, lake_location
 from medpipe_assets.translation.embedded import EmbeddedTranslation
 
-Maker = Callable[[Settings], Any]
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an engine may be made from: the installation's settings, the lake, and (made on first use) paid calls."""
+
+    settings: Settings
+    location: LakeLocation
+    calls: Callable[[], Any]
 
 
-def _ctranslate2(settings: Settings) -> Any:
+Maker = Callable[[Surroundings], Any]
+
+
+def _paid_calls(settings: Settings, location: LakeLocation) -> Any:
+    """One PaidCalls for all engines of a run: they share clients, rates, budget and the answers in the raw zone."""
+    from medpipe_assets.aws.calls import PaidCalls
+    from medpipe_assets.aws.clients import Clients
+    from medpipe_assets.aws.metering import Budget
+    from medpipe_assets.aws.rates import DEFAULT_PER_SECOND, RateLimits
+    from medpipe_assets.aws.responses import ResponseStore
+
+    # Rates are ours to keep; botocore's adaptive mode on top of them slows to a crawl under random throttles.
+    clients = Clients(settings.region, retry_mode="standard", pool_connections=max(10, settings.threads))
+    return PaidCalls(
+        clients,
+        ResponseStore(f"{location.zone('raw')}/responses", clients, location.kms_key),
+        RateLimits({**DEFAULT_PER_SECOND, **settings.requests_per_second}),
+        Budget(settings.budget_dollars),
+    )
+
+
+def _textract(given: Surroundings) -> Any:
+    from medpipe_assets.extraction.textract import TextractExtraction
+
+    location = given.location
+    bucket, _, prefix = (
+        location.zone("raw").removeprefix("s3://").partition("/") if location.is_remote else ("", "", "")
+    )
+    features = tuple(given.settings.textract_features)
+    where = f"{prefix}/textract/".lstrip("/")
+    return TextractExtraction(given.calls(), features, bucket=bucket, prefix=where, kms_key=location.kms_key)
+
+
+def _translate(given: Surroundings) -> Any:
+    from medpipe_assets.translation.amazon_translate import TranslateTranslation
+
+    return TranslateTranslation(given.calls(), tuple(given.settings.terminology))
+
+
+def _comprehend_medical(given: Surroundings) -> Any:
+    from medpipe_assets.recognition.comprehend_medical import ComprehendMedicalRecognition
+
+    return ComprehendMedicalRecognition(given.calls(), codes_only=given.settings.codes_only)
+
+
+def _infer_icd10cm(given: Surroundings) -> Any:
+    from medpipe_assets.coding.infer_icd10cm import InferICD10CMCoding
+
+    return InferICD10CMCoding(given.calls())
+
+
+def _ctranslate2(given: Surroundings) -> Any:
     from medpipe_assets.translation.ctranslate2 import CTranslate2Translation
 
-    return CTranslate2Translation(Path(settings.translation_model))
+    return CTranslate2Translation(Path(given.settings.translation_model))
 
 
 ENGINES: Mapping[str, Mapping[str, Maker]] = {
-    "extraction": {"embedded": lambda _: EmbeddedExtraction()},
-    "translation": {"embedded": lambda _: EmbeddedTranslation(), "ctranslate2": _ctranslate2},
-    "recognition": {"embedded": lambda _: EmbeddedRecognition()},
-    "coding": {"embedded": lambda _: EmbeddedCoding()},
+    "extraction": {"embedded": lambda _: EmbeddedExtraction(), "textract": _textract},
+    "translation": {
+        "embedded": lambda _: EmbeddedTranslation(),
+        "ctranslate2": _ctranslate2,
+        "translate": _translate,
+    },
+    "recognition": {"embedded": lambda _: EmbeddedRecognition(), "comprehend_medical": _comprehend_medical},
+    "coding": {"embedded": lambda _: EmbeddedCoding(), "infer_icd10cm": _infer_icd10cm},
 }
 """Engines by stage and name. A new engine is a line here."""
 
 PROFILES: Mapping[str, Mapping[str, str]] = {
     "local": {"extraction": "embedded", "translation": "embedded", "recognition": "embedded", "coding": "embedded"},
+    "aws": {
+        "extraction": "textract",
+        "translation": "translate",
+        "recognition": "comprehend_medical",
+        "coding": "infer_icd10cm",
+    },
 }
 
 
-def make_engines(settings: Settings) -> Engines:
-    """The engines that the settings name.
+def make_engines(settings: Settings, location: LakeLocation) -> Engines:
+    """The engines that the settings name, for a lake.
 
     Raises:
         ConfigurationError: for a profile or an engine that is not there, naming those that are.
@@ -55,6 +126,7 @@ def make_engines(settings: Settings) -> Engines:
     profile = PROFILES.get(settings.profile)
     if profile is None:
         raise ConfigurationError(f"there is no profile '{settings.profile}': choose one of {', '.join(PROFILES)}")
+    given = Surroundings(settings, location, cache(partial(_paid_calls, settings, location)))
     made = {}
     for stage, makers in ENGINES.items():
         name = getattr(settings, f"{stage}_engine") or profile[stage]
@@ -62,7 +134,7 @@ def make_engines(settings: Settings) -> Engines:
             raise ConfigurationError(
                 f"there is no {stage} engine '{name}': set MEDPIPE_{stage.upper()}_ENGINE to one of {', '.join(makers)}"
             )
-        made[stage] = makers[name](settings)
+        made[stage] = makers[name](given)
     return Engines(**made)
 
 
@@ -85,12 +157,10 @@ class EnginesResource(dg.ConfigurableResource[Engines]):
     profile: str = ""
     _engines: Engines | None = PrivateAttr(default=None)
 
-    def open(self) -> Engines:
+    def open(self, location: LakeLocation) -> Engines:
+        """The engines, made once a run: they share the run's budget and rates."""
         if self._engines is None:
-            settings = Settings.load()
-            self._engines = make_engines(
-                settings.model_copy(update={"profile": self.profile}) if self.profile else settings
-            )
+            self._engines = make_engines(Settings.load(self.profile), location)
         return self._engines
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
@@ -106,7 +176,7 @@ class RunnerResource(dg.ConfigurableResource[None]):
     def pool(self) -> PoolSettings:
         settings = Settings.load()
         workers = settings.workers if self.workers is None else self.workers
-        return PoolSettings(workers=workers, task_seconds=settings.task_seconds)
+        return PoolSettings(workers=workers, threads=settings.threads, task_seconds=settings.task_seconds)
 
     def chunks(self) -> ChunkSettings:
         settings = Settings.load()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import pypdfium2
@@ -87,6 +87,7 @@ class TextractExtraction:
             in the store; as a job, only the same pages of the same document are.
     """
 
+    io_bound: ClassVar[bool] = True
     calls: PaidCalls
     features: Sequence[str] = ()
     digital_pages: Literal["text_layer", "ocr"] = "text_layer"

@@ -10,7 +10,7 @@ twenty times as much, is not called.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from medpipe_assets.aws import medical_text
 from medpipe_assets.aws.calls import PaidCalls
@@ -43,6 +43,7 @@ class ComprehendMedicalRecognition:
         shared: digests of lines to be sent once, see text_chunks.passages; give the coder the same.
     """
 
+    io_bound: ClassVar[bool] = True
     calls: PaidCalls
     codes_only: bool = False
     detect_phi: bool = False

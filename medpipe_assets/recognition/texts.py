@@ -71,7 +71,17 @@ def source_texts(pages: Sequence[Mapping[str, Any]]) -> list[JoinedText]:
 
 
 def english_texts(segments: Sequence[Mapping[str, Any]]) -> list[JoinedText]:
-    """The document in English: all translated segments, one a line."""
+    """The document in English: all translated segments, one a line, pages parted as in `source_texts`."""
     ordered = sorted(segments, key=lambda s: (s["page"], s["segment_index"]))
-    parts = [(Piece(0, 0, s["page"], s["segment_index"]), s["target_text"]) for s in ordered]
-    return [join(parts, "en", "\n")] if parts else []
+    parts: list[str] = []
+    pieces: list[Piece] = []
+    position = 0
+    for segment in ordered:
+        if pieces:
+            gap = "\n" if pieces[-1].page == segment["page"] else PAGE_BREAK
+            parts.append(gap)
+            position += len(gap)
+        pieces.append(Piece(position, len(segment["target_text"]), segment["page"], segment["segment_index"]))
+        parts.append(segment["target_text"])
+        position += len(segment["target_text"])
+    return [JoinedText("".join(parts), "en", tuple(pieces))] if pieces else []

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from medpipe_assets.aws.batch_jobs import Place, Wanted, prefetch, translation_job
 from medpipe_assets.aws.calls import PaidCalls
@@ -56,6 +56,7 @@ class TranslateTranslation:
             here: give a changed terminology a new name, so that what it changes is translated anew.
     """
 
+    io_bound: ClassVar[bool] = True
     calls: PaidCalls
     terminology: Sequence[str] = ()
 
