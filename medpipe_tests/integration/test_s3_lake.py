@@ -5,7 +5,6 @@ Tests that are imported are those of local lakes, run on the other kind: this mo
 # ruff: noqa: F401, F811
 
 import datetime as dt
-import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.glue import GlueCatalog
 
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.documents import intake
@@ -76,6 +76,15 @@ from medpipe_tests.unit.lake.test_maintenance import (
     in_days,
     test_a_branch_under_audit_outlives_maintenance,
     test_compaction_keeps_every_row_in_fewer_files,
+)
+from medpipe_tests.unit.lake.test_objects import (
+    test_a_pickled_store_reads_the_same_bytes,
+    test_a_removed_object_can_be_written_again,
+    test_a_removed_object_is_gone_and_removing_it_again_is_nothing,
+    test_an_object_is_written_once,
+    test_empty_objects_are_objects,
+    test_nothing_is_listed_where_nothing_is,
+    test_objects_are_listed_below_their_prefix_alone_with_size_and_time,
 )
 from medpipe_tests.unit.lake.test_publication import (
     lease,
@@ -144,29 +153,6 @@ def test_of_many_who_write_one_object_at_once_one_does(store: ObjectStore) -> No
     assert store.get("a/b") == b"%d" % written.index(True)
     assert not store.put("a/b", b"later")
     assert store.get("a/b") == b"%d" % written.index(True)
-
-
-def test_objects_are_listed_below_their_prefix_alone_with_size_and_time(store: ObjectStore) -> None:
-    for key in ("b/2", "b/1", "bc/3"):
-        store.put(key, b"four")
-    found = list(store.list("b/"))
-    assert [(o.key, o.size) for o in found] == [("b/1", 4), ("b/2", 4)]
-    assert all(abs(o.modified - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=5) for o in found)
-    assert [o.key for o in store.list()] == ["b/1", "b/2", "bc/3"]
-
-
-def test_a_removed_object_is_gone_and_removing_it_again_is_nothing(store: ObjectStore) -> None:
-    store.put("a", b"x")
-    for _ in range(2):
-        store.delete("a")
-    assert not store.exists("a")
-    with pytest.raises(FileNotFoundError):
-        store.get("a")
-
-
-def test_a_worker_process_reads_through_a_pickled_store(lake: Lake) -> None:
-    kept = lake.keep(b"bytes")
-    assert pickle.loads(pickle.dumps(lake.raw)).get(raw_key(kept)) == b"bytes"
 
 
 def test_objects_and_leases_are_encrypted_by_the_key_that_is_configured(lake: Lake, clients: Clients) -> None:
@@ -343,9 +329,31 @@ def test_missing_partition_values_odd_ones_and_columns_of_nulls_survive(lake: La
     assert found.schema.equals(TABLES[odd_table].schema)
 
 
-def test_writers_that_commit_to_one_table_at_once_lose_no_row(lake: Lake, clients: Clients) -> None:
+@pytest.fixture
+def meeting(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets so many threads meet before each one's first commit: all but one of them then come too late."""
+
+    def meet(writers: int) -> None:
+        barrier, thread = threading.Barrier(writers), threading.local()
+        real = GlueCatalog._update_glue_table
+
+        def update(*given: Any, **more: Any) -> None:
+            if not getattr(thread, "met", False):
+                thread.met = True
+                barrier.wait(30)
+            real(*given, **more)
+
+        monkeypatch.setattr(GlueCatalog, "_update_glue_table", update)
+
+    return meet
+
+
+def test_writers_that_commit_to_one_table_at_once_lose_no_row(
+    lake: Lake, clients: Clients, meeting: Callable[[int], None]
+) -> None:
     put(lake, "pages", {"document_id": "first"})
     CONFLICTS.clear()
+    meeting(3)
 
     def append(writer: int) -> None:
         own = Lake(lake.location, clients)
@@ -353,16 +361,19 @@ def test_writers_that_commit_to_one_table_at_once_lose_no_row(lake: Lake, client
             put(own, "pages", {"document_id": f"{writer} {n}"})
 
     at_once([lambda w=w: append(w) for w in range(3)])  # type: ignore[misc]
-    assert "pages" in CONFLICTS, "nobody came in between: nothing was tested"
+    assert len(CONFLICTS) >= 2
     found = lake.read("pages")["document_id"].to_pylist()
     assert sorted(found) == sorted(["first", *(f"{w} {n}" for w in range(3) for n in range(3))])
 
 
-def test_stages_that_write_into_one_days_quarantine_at_once_lose_no_failure(lake: Lake, clients: Clients) -> None:
+def test_stages_that_write_into_one_days_quarantine_at_once_lose_no_failure(
+    lake: Lake, clients: Clients, meeting: Callable[[int], None]
+) -> None:
     """Each replaces its own rows of a file that both of them share, as after a compaction."""
     stages = ("entities", "extracted_text")
     put(lake, "quarantine", *({"stage": s, "source_id": "source", "document_id": document(0)} for s in stages))
     CONFLICTS.clear()
+    meeting(2)
 
     def fail(stage: str) -> None:
         own = Lake(lake.location, clients)
@@ -371,7 +382,7 @@ def test_stages_that_write_into_one_days_quarantine_at_once_lose_no_failure(lake
             quarantine.record(own, stage, DAY, [failure], [document(n)], run_id="r", now=dt.datetime.now(dt.UTC))
 
     at_once([lambda s=s: fail(s) for s in stages])  # type: ignore[misc]
-    assert CONFLICTS, "nobody came in between: nothing was tested"
+    assert CONFLICTS
     found = lake.read("quarantine", ("stage", "document_id", "attempts")).to_pylist()
     expected = sorted((s, document(n), 2 if n == 0 else 1) for s in stages for n in range(3))
     assert sorted((row["stage"], row["document_id"], row["attempts"]) for row in found) == expected
