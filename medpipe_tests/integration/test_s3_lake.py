@@ -2,7 +2,7 @@
 
 Tests that are imported are those of local lakes, run on the other kind: this module's `lake` stands before theirs.
 """
-# ruff: noqa: F401, F811
+# ruff: noqa: F811, F401
 
 import datetime as dt
 import threading
@@ -17,10 +17,15 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.documents import intake
+from medpipe_assets.documents.consumers import CONSUMERS, rebuild
 from medpipe_assets.documents.intake import keep_list, pending_receipts, read_list, take_in
-from medpipe_assets.documents.line import _read_raw
+from medpipe_assets.documents.line import Engines, _read_raw, stages
+from medpipe_assets.documents.pool import PoolSettings
+from medpipe_assets.documents.stage import run_stage
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason
+from medpipe_assets.extraction.embedded import EmbeddedExtraction
 from medpipe_assets.inbox.local import fetch
 from medpipe_assets.lake import leases as leases_module
 from medpipe_assets.lake import quarantine
@@ -32,6 +37,8 @@ from medpipe_assets.lake.maintenance import KEEP_SNAPSHOTS_DAYS, maintain
 from medpipe_assets.lake.objects import ObjectStore, S3Objects, store_at
 from medpipe_assets.lake.s3_leases import S3Leases
 from medpipe_assets.lake.schemas import TABLES, Column, TableContract
+from medpipe_assets.recognition.embedded import EmbeddedRecognition
+from medpipe_assets.translation.embedded import EmbeddedTranslation
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.lake_tables import views
 from medpipe_tests.unit.documents.stages import NAME as EXTRACTION
@@ -47,7 +54,7 @@ from medpipe_tests.unit.documents.test_intake import (
     undisturbed,
 )
 from medpipe_tests.unit.documents.test_intake import fill as fill_folder
-from medpipe_tests.unit.lake.builders import DAY, document, put, rows, verdict_row
+from medpipe_tests.unit.lake.builders import DAY, VOLATILE, content, document, put, rows, verdict_row
 from medpipe_tests.unit.lake.s3 import BUCKET, CONFLICTS, fresh_location, make_bucket, served
 from medpipe_tests.unit.lake.test_lake import (
     test_a_day_that_others_change_while_it_is_rewritten_keeps_their_rows,
@@ -463,3 +470,25 @@ def test_a_stage_runs_and_redoes_its_work_on_a_remote_lake(lake: Lake) -> None:
     balance = conservation(lake, EXTRACTION, DAY)
     assert (balance["inputs"], balance["done"], balance["pending"], balance["miscounted"]) == (3, 3, 0, [])
     assert lake.read("pages").num_rows == 3
+
+
+def _line(lake: Lake, folder: Path, workers: int) -> dict[str, list[str]]:
+    """Take a folder in, run all stages and build the consumer tables; what all tables then hold."""
+    scan(lake, folder)
+    engines = Engines(EmbeddedExtraction(), EmbeddedTranslation(), EmbeddedRecognition(), EmbeddedCoding())
+    for stage in stages(engines, lake.raw).values():
+        run_stage(lake, stage, DAY, run_id="run", pool=PoolSettings(workers))
+    for consumer in CONSUMERS:
+        assert rebuild(lake, consumer, DAY).published
+    names = [name for name in TABLES if lake.exists(name)]
+    return content(lake, names, {*VOLATILE, "sequence"})
+
+
+@pytest.mark.slow
+def test_the_whole_line_gives_the_rows_that_it_gives_in_a_folder(lake: Lake, folder: Path, tmp_path: Path) -> None:
+    (folder / "a.txt").write_text("Past medical history: hypertension.\nThe patient has asthma, no fever.\n")
+    (folder / "b.txt").write_text("Paciente con diabetes mellitus tipo 2. Niega fiebre.\n")
+    (folder / "c.bin").write_bytes(b"\x00\x01\x02 nothing that can be read")
+    remote = _line(lake, folder, workers=1)
+    assert remote == _line(Lake(LakeLocation.under(tmp_path / "local")), folder, workers=0)
+    assert all(remote[name] for name in ("pages", "segments", "entities", "icd10_mappings", "diagnoses", "quarantine"))
