@@ -64,7 +64,6 @@ class ComprehendMedical:
             return {"Entities": found, "ModelVersion": MODEL_VERSION}
         mentions = list(self._engines.recognise(text))
         if operation == "DetectEntitiesV2":
-            mentions = sorted([*mentions, *self._engines.protected(text)], key=lambda m: m.spans)
             found = _entities(text, mentions, operation)
             return {"Entities": found, "UnmappedAttributes": [], "ModelVersion": MODEL_VERSION}
         return self._coded(operation, text, mentions)
@@ -130,7 +129,7 @@ def _vocabulary(entity: Any) -> dict[str, frozenset[str]]:
 def _fits(allowed: Mapping[str, frozenset[str]], prefix: str, kind: str, category: str) -> bool:
     types = allowed[f"{prefix}type"]
     categories = allowed[f"{prefix}category"]
-    # InferICD10CM calls the category of its attributes by other names; theirs is left out (see _attribute).
+    # InferICD10CM names an attribute's category by the type that it qualifies (see _attribute).
     return kind in types and (category in categories or bool(prefix))
 
 
@@ -146,8 +145,9 @@ def _traits(traits: Sequence[Trait], allowed: frozenset[str]) -> list[dict[str, 
 
 
 def _attribute(text: str, attribute: Attribute, allowed: Mapping[str, frozenset[str]], number: int) -> dict[str, Any]:
+    known = attribute.category in allowed["attribute category"]
     optional = {
-        "Category": (attribute.category, "attribute category"),
+        "Category": (attribute.category if known else "DX_NAME", "attribute category"),
         "RelationshipType": (attribute.relationship_type, "relationship"),
     }
     return {

@@ -77,7 +77,7 @@ def test_medpipes_own_engines_fit_the_services_shapes() -> None:
     )
     double = stand_up(embedded_engines())
     found = double.call("comprehendmedical", "DetectEntitiesV2", {"Text": text})["Entities"]
-    assert {"MEDICAL_CONDITION", "MEDICATION", "PROTECTED_HEALTH_INFORMATION"} <= {e["Category"] for e in found}
+    assert {"MEDICAL_CONDITION", "MEDICATION", "TEST_TREATMENT_PROCEDURE"} <= {e["Category"] for e in found}
     assert all(text[e["BeginOffset"] : e["EndOffset"]] == e["Text"] for e in found)
     coded = double.call("comprehendmedical", "InferICD10CM", {"Text": text})["Entities"]
     codes = {concept["Code"] for entity in coded for concept in entity["ICD10CMConcepts"]}
