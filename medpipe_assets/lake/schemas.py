@@ -191,7 +191,7 @@ SEGMENTS = TableContract(
         Column(
             "alignment",
             pa.list_(ALIGNMENT),
-            "word alignment, offsets within source_text and target_text; null where the engine gives none",
+            "word alignment, offsets within source_text and target_text; empty where the engine gives none",
             nullable=True,
         ),
         Column("quality", pa.string(), "'source' (already English), 'machine' or 'gist'"),
