@@ -74,7 +74,6 @@ class AthenaWarehouse:
     first_pause: float = 0.2
     longest_pause: float = 5.0
     timeout_seconds: float = 1800.0
-    catalog: str = "AwsDataCatalog"
 
     def query(self, sql: str) -> pa.Table:
         """Answer one query; see `Warehouse.query`."""
@@ -137,7 +136,7 @@ class AthenaWarehouse:
         request: dict[str, Any] = {
             "QueryString": sql,
             "ClientRequestToken": token,
-            "QueryExecutionContext": {"Database": self.database, "Catalog": self.catalog},
+            "QueryExecutionContext": {"Database": self.database},
             "WorkGroup": self.workgroup,
         }
         if self.output_location:
