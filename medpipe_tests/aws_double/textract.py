@@ -1,8 +1,7 @@
 """Amazon Textract: DetectDocumentText and AnalyzeDocument, at once and as jobs that are polled or notified.
 
-Pages are read by an engine; what is Textract's own is here: formats, sizes, jobs, result pages, charges. Of
-AnalyzeDocument's features LAYOUT, FORMS and the like are charged, but give lines and words alone: no engine here sees
-a table.
+Pages are read by an engine; what is Textract's own is here: formats, sizes, jobs, result pages, charges.
+What the blocks of a page are is in blocks.py.
 """
 
 import hashlib
@@ -125,7 +124,8 @@ class Textract:
         if not extraction.pages:
             raise AwsError(*_BAD)
         self._charge_pages(call, 1)
-        blocks = blocks_of(extraction.pages[0], call.fingerprint, media_type in IMAGES, numbered=False)
+        features = call.request.get("FeatureTypes", ())
+        blocks = blocks_of(extraction.pages[0], call.fingerprint, media_type in IMAGES, False, features)
         return {"DocumentMetadata": {"Pages": 1}, "Blocks": blocks, _version_member(call.operation): MODEL_VERSION}
 
     # --- jobs
@@ -180,7 +180,9 @@ class Textract:
             block
             for page in extraction.pages
             if page.number not in lost
-            for block in blocks_of(page, call.fingerprint, media_type in IMAGES, numbered=True)
+            for block in blocks_of(
+                page, call.fingerprint, media_type in IMAGES, True, call.request.get("FeatureTypes", ())
+            )
         ]
         return Outcome("PARTIAL_SUCCESS" if lost else "SUCCEEDED", blocks, total, tuple(sorted(lost)))
 

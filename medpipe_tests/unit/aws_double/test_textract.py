@@ -63,6 +63,32 @@ def test_a_blank_page_is_a_page_and_is_charged(aws: Aws) -> None:
     assert aws.double.bill.units() == {("textract", "DetectDocumentText", ""): 1}
 
 
+def test_an_analysis_finds_tables_and_forms(aws: Aws) -> None:
+    document = {"Bytes": png("Name:\tAnna Roe\nTest\tValue\nGlucose\t105\nThe end")}
+    answer = aws.client("textract").analyze_document(Document=document, FeatureTypes=["TABLES", "FORMS"])
+    of = {block["Id"]: block for block in answer["Blocks"]}
+
+    def text(block: Any) -> str:
+        ids = next(r["Ids"] for r in block["Relationships"] if r["Type"] == "CHILD")
+        return " ".join(of[i]["Text"] for i in ids)
+
+    [key] = [block for block in of.values() if block.get("EntityTypes") == ["KEY"]]
+    [value] = [of[i] for r in key["Relationships"] if r["Type"] == "VALUE" for i in r["Ids"]]
+    assert (text(key), text(value)) == ("Name:", "Anna Roe")
+    cells = {(b["RowIndex"], b["ColumnIndex"]): text(b) for b in of.values() if b["BlockType"] == "CELL"}
+    assert cells == {
+        (1, 1): "Name:",
+        (1, 2): "Anna Roe",
+        (2, 1): "Test",
+        (2, 2): "Value",
+        (3, 1): "Glucose",
+        (3, 2): "105",
+    }
+    [page] = [block for block in of.values() if block["BlockType"] == "PAGE"]
+    kinds = [of[i]["BlockType"] for i in page["Relationships"][0]["Ids"]]
+    assert kinds == ["LINE"] * 7 + ["TABLE"] + ["KEY_VALUE_SET"] * 2
+
+
 def test_boxes_lie_on_the_page_as_it_was_sent() -> None:
     """A word at the top left of an upright page, on paper that had to be turned by a quarter clockwise."""
     words = Words(["Hi"], [0.9], [(0.1, 0.0, 0.3, 0.05)], [0], [2])
