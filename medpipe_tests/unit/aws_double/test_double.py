@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.session
@@ -141,6 +142,37 @@ def test_who_tries_again_gets_through_and_pays_once() -> None:
                 continue
     assert {kind for _, _, kind in double.faults.counts} == {"throttle", "server_error", "reset"}
     assert double.bill.units() == {("translate", "TranslateText", ""): sum(map(len, texts))}
+
+
+def _insistent(double: AwsDouble, text: str) -> None:
+    for _ in range(50):
+        try:
+            double.call("translate", "TranslateText", {**SPANISH, "Text": text})
+            return
+        except (AwsError, ConnectionLostError):
+            continue
+
+
+def test_a_run_of_many_threads_meets_the_same_faults_and_costs_the_same_again() -> None:
+    def run() -> AwsDouble:
+        double = stand_up(faults=FaultPlan(11, FaultRates(throttle=0.2, reset=0.1, lost_reply=0.1)))
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda i: _insistent(double, f"palabra {i}"), range(200)))
+        return double
+
+    first, second = run(), run()
+    assert first.faults.counts == second.faults.counts
+    assert sorted(c.units for c in first.bill.charges) == sorted(c.units for c in second.bill.charges)
+    lost = first.faults.counts["translate", "TranslateText", "lost_reply"]
+    assert first.bill.calls() == {("translate", "TranslateText", ""): 200 + lost}
+
+
+def test_a_slow_answer_takes_longer_by_the_plans_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("medpipe_tests.aws_double.double.time.sleep", slept.append)
+    plan = FaultPlan(rates=FaultRates(slow=1.0), slow_seconds=30)
+    stand_up(faults=plan, latency_seconds=5).call("translate", "TranslateText", SPANISH)
+    assert slept == [pytest.approx(35, abs=1)]
 
 
 @pytest.mark.parametrize("kind", ["throttle", "server_error", "reset"])

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from medpipe_assets.extraction.engine import Page, Words
 from medpipe_tests.aws_double.blocks import blocks_of
+from medpipe_tests.aws_double.double import ConnectionLostError
 from medpipe_tests.aws_double.faults import FaultPlan, FaultRates
 from medpipe_tests.aws_double.fixtures import Aws
 from medpipe_tests.unit.aws_double.documents import PNG, pdf, png
@@ -199,6 +200,18 @@ def test_a_token_gives_the_same_job_and_refuses_another_document(aws: Aws) -> No
         textract.start_document_text_detection(DocumentLocation=other, ClientRequestToken="t")
     finished(textract, without)
     assert aws.double.bill.units() == {("textract", "StartDocumentTextDetection", ""): 2}
+
+
+@pytest.mark.parametrize("aws_settings", [{"faults": FaultPlan(rates=FaultRates(lost_reply=1.0))}])
+def test_a_job_whose_start_was_never_answered_is_found_again_by_its_token_and_paid_once(aws: Aws) -> None:
+    request = {"DocumentLocation": located(aws, pdf("one")), "ClientRequestToken": "t"}
+    for _ in range(2):
+        with pytest.raises(ConnectionLostError):
+            aws.double.call("textract", "StartDocumentTextDetection", request)
+    aws.double.faults.rates = FaultRates()
+    job = aws.double.call("textract", "StartDocumentTextDetection", request)["JobId"]
+    assert finished(aws.client("textract"), job)["JobStatus"] == "SUCCEEDED"
+    assert aws.double.bill.units() == {("textract", "StartDocumentTextDetection", ""): 1}
 
 
 def test_the_end_of_a_job_is_told_to_its_topic(aws: Aws) -> None:
