@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import threading
 import time
 from typing import Any
 
@@ -15,6 +16,20 @@ from medpipe_assets.inbox.engine import Arrival
 from medpipe_assets.inbox.notifications import Deleted
 from medpipe_assets.inbox.sqs import DrainReport, dead_letters, drain, redrive
 from medpipe_assets.lake.lake import Lake
+
+
+class OneAtATime:
+    """A client whose calls wait for each other: moto's queues lose count when threads ask at once."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._lock = client, threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**request: Any) -> Any:
+            with self._lock:
+                return getattr(self._client, name)(**request)
+
+        return call
 
 
 class Queues:
@@ -55,7 +70,7 @@ class Recorder:
 @pytest.fixture
 def queues(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Queues:
     monkeypatch.setattr(sqs, "POLL_SECONDS", 0)
-    return Queues(aws("sqs"))
+    return Queues(OneAtATime(aws("sqs")))
 
 
 @pytest.fixture
