@@ -38,7 +38,6 @@ from medpipe_assets.lake.catalog import namespace_of, open_catalog
 from medpipe_assets.lake.leases import Leases, SqliteLeases
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.objects import ObjectStore, S3Objects, fault, store_at
-from medpipe_assets.lake.objects import write_atomically as write_atomically
 from medpipe_assets.lake.s3_leases import S3Leases
 from medpipe_assets.lake.schemas import TABLES, TableContract
 
