@@ -74,7 +74,8 @@ def run_days(
     from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource
 
     overrides = {
-        "lake": LakeResource(root=str(location.home)),
+        # A lake on S3 is named by the environment, which holds more of it than one root: zones, key, database.
+        "lake": LakeResource(root="" if location.is_remote else str(location.home)),
         "engines": EnginesResource(profile=profile),
         "runner": RunnerResource(workers=workers),
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.schemas import TABLES
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
-from medpipe_assets.warehouse.engine import ParquetFiles
+from medpipe_assets.warehouse.engine import ParquetFiles, TableData
 
 IN_FORCE = """
     select * from stage_status
@@ -36,14 +36,15 @@ def views() -> Mapping[str, str]:
     return {**vouched, "stage_status_in_force": IN_FORCE}
 
 
-def base_tables(lake: Lake, as_of: dt.datetime | None = None) -> Callable[[str], ParquetFiles | None]:
-    """The stored files of a table, by name; None for a name that is no table's."""
+def base_tables(lake: Lake, as_of: dt.datetime | None = None) -> Callable[[str], TableData | None]:
+    """A table as stored, by name: the files of a local lake, the rows of one on S3; None where no table has it."""
 
-    def table(name: str) -> ParquetFiles | None:
+    def table(name: str) -> TableData | None:
         contract = TABLES.get(name)
         if contract is None:
             return None
-        return ParquetFiles(lake.files(name, as_of) if lake.exists(name) else [], contract.schema)
+        stored = lake.contents(name, as_of) if lake.exists(name) else []
+        return ParquetFiles(stored, contract.schema) if isinstance(stored, list) else stored
 
     return table
 
