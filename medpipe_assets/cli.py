@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _open(root: str, *, create: bool = False) -> Any:
     from medpipe_assets.settings import lake_location
 
     location = lake_location(root)
-    if not create and not (location.home / "catalog.db").exists():
+    if not create and not location.is_remote and not (location.home / "catalog.db").exists():
         raise ConfigurationError(f"there is no lake at {location.home}: make one with `medpipe run INPUT --lake DIR`")
     return Lake(location)
 
@@ -89,15 +89,15 @@ def run(
 ) -> None:
     """Take in files and folders, and materialise the document graph over them.
 
-    INPUT is a file or a folder (with all below it). What was taken in before and has not changed is not read again;
-    what a run that was cut off left undone is done now. Documents that cannot be processed are put into quarantine
-    with a reason, and the rest goes through: the exit code is 0 all the same. It is 1 where the graph itself failed,
-    and 2 for wrong usage or configuration.
+    INPUT is a file, a folder (with all below it), or s3://bucket/prefix (all keys that begin so). What was taken in
+    before and has not changed is not read again; what a run that was cut off left undone is done now. Documents that
+    cannot be processed are put into quarantine with a reason, and the rest goes through: the exit code is 0 all the
+    same. It is 1 where the graph itself failed, and 2 for wrong usage or configuration.
     """
     from medpipe_assets.running import run_inputs
 
     lake = _open(root, create=True)
-    result = run_inputs(lake, _paths(inputs), profile=profile, workers=workers)
+    result = run_inputs(lake, inputs, profile=profile, workers=workers)
     if as_json:
         click.echo(json.dumps(result.as_json(show_sources), default=str))
     else:
@@ -106,16 +106,6 @@ def run(
         print_run(result)
     if result.failures:
         raise _FailedError("; ".join(result.failures))
-
-
-def _paths(inputs: Sequence[str]) -> list[Path]:
-    remote = [text for text in inputs if "://" in text]
-    if remote:
-        raise ConfigurationError("an s3:// input needs an AWS profile, and this lake is local: give files or folders")
-    missing = [text for text in inputs if not os.path.lexists(text)]
-    if missing:
-        raise ConfigurationError(f"no such file or folder: {missing[0]}")
-    return [Path(text) for text in inputs]
 
 
 @main.command()

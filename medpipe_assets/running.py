@@ -4,6 +4,7 @@ The work itself is the Dagster graph, materialised in this process by `defs.exec
 """
 
 import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,15 @@ from typing import Any
 from medpipe_assets import report
 from medpipe_assets.documents.intake import documents_of, keep_list, pending_receipts, receive
 from medpipe_assets.documents.stage import Stage
-from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.errors import ConfigurationError, DocumentError
+from medpipe_assets.inbox.engine import Arrival
 from medpipe_assets.inbox.local import LocalInbox
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import first_days
+from medpipe_assets.lake.location import ZONES, LakeLocation
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.progress import progress_for
+from medpipe_assets.settings import Settings, is_remote
 
 MAX_LISTED = 1000
 """More document ids than this go into the lake, and run configuration names the list."""
@@ -56,10 +60,37 @@ class RunResult:
         }
 
 
-def run_inputs(lake: Lake, paths: Sequence[Path], *, profile: str = "", workers: int | None = None) -> RunResult:
-    """Take in files and folders, run the days that have work, and report on all documents of the input."""
+def arrivals_at(inputs: Sequence[str], location: LakeLocation | None = None) -> list[Arrival]:
+    """What is there now at files, folders and `s3://bucket/prefix`, save the lake's own objects.
+
+    Raises:
+        ConfigurationError: where a file or a bucket is not there, or AWS cannot be reached.
+    """
+    paths = [Path(text) for text in inputs if not is_remote(text)]
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        raise ConfigurationError(f"no such file or folder: {missing[0]}")
+    found = list(LocalInbox(tuple(paths)).arrivals())
+    for root in filter(is_remote, inputs):
+        found += _listed_at(root, location)
+    return found
+
+
+def _listed_at(root: str, location: LakeLocation | None) -> list[Arrival]:
+    from medpipe_assets.aws.clients import Clients
+    from medpipe_assets.inbox.places import s3_inbox
+
+    zones = [location.zone(name) for name in ZONES] if location else []
+    try:
+        return list(s3_inbox(root, Clients(Settings.load().region), zones).arrivals())
+    except DocumentError as error:
+        raise ConfigurationError(f"{root} cannot be listed ({error.detail}): check network and region") from None
+
+
+def run_inputs(lake: Lake, inputs: Sequence[str], *, profile: str = "", workers: int | None = None) -> RunResult:
+    """Take in what is at the inputs, run the days that have work, and report on all documents of the inputs."""
     begun = time.monotonic()
-    arrivals = list(LocalInbox(tuple(paths)).arrivals())
+    arrivals = arrivals_at(inputs, lake.location)
     uris = {arrival.uri for arrival in arrivals}
     result = RunResult(lake, len(arrivals))
     if arrivals:
@@ -89,7 +120,6 @@ def _stages(lake: Lake, profile: str) -> Mapping[str, Stage]:
     """The stages under a profile (the environment's when empty)."""
     from medpipe_assets.defs.resources import make_engines
     from medpipe_assets.documents.line import stages
-    from medpipe_assets.settings import Settings
 
     return stages(make_engines(Settings.load(profile), lake.location), lake.location.raw_path)
 

@@ -23,7 +23,10 @@ class Settings(BaseSettings):
     recognition_engine: str = Field(default="", description="engine of the recognition stage; empty: the profile's")
     coding_engine: str = Field(default="", description="engine of the coding stage; empty: the profile's")
     translation_model: str = Field(default="", description="folder of a CTranslate2 model, for the engine ctranslate2")
-    inbox: str = Field(default="", description="folder watched for documents; empty: `inbox` in the lake")
+    inbox: str = Field(default="", description="folder, or s3://bucket/prefix, watched; empty: `inbox` in the lake")
+    inbox_queue: str = Field(default="", description="URL of the SQS queue that tells what arrives on S3")
+    inbox_dead_letters: str = Field(default="", description="URL of that queue's dead-letter queue")
+    alert_topic: str = Field(default="", description="ARN of the SNS topic that alerts go to, beside log and file")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0, description="worker processes; 0: none")
     task_seconds: float = Field(default=900.0, gt=0, description="longest for one document in one stage, seconds")
     chunk_documents: int = Field(default=500, ge=1, description="most documents between two commits")
@@ -60,6 +63,11 @@ def lake_location(root: str = "") -> LakeLocation:
     return LakeLocation.under(root) if root else LakeLocation.from_environment(os.environ)
 
 
+def is_remote(place: str) -> bool:
+    """Whether an inbox is on S3."""
+    return place.startswith("s3://")
+
+
 def inbox_folder(settings: Settings, location: LakeLocation) -> Path:
-    """The watched folder."""
+    """The watched folder, where the inbox is not on S3."""
     return Path(settings.inbox).expanduser() if settings.inbox else location.home / DEFAULT_INBOX

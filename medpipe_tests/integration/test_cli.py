@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from moto import mock_aws
 
 from medpipe_assets.cli import main
 from medpipe_tests.integration.conftest import NOTES
@@ -17,7 +20,8 @@ MEDPIPE = [sys.executable, "-c", "from medpipe_assets.cli import main; main()"]
 
 
 def medpipe(*words: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("MEDPIPE_", "DAGSTER_"))}
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("MEDPIPE_", "DAGSTER_", "AWS_"))}
+    outside |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/none", "AWS_SHARED_CREDENTIALS_FILE": "/none"}
     return subprocess.run(
         [*MEDPIPE, *words], input=stdin, capture_output=True, text=True, env={**outside, **environment}, check=False
     )
@@ -93,7 +97,8 @@ def test_sql_sees_the_lake_as_it_was(done: tuple[Path, Path, dict[str, Any], str
         (("show", "nosuchdocument"), "no such document"),
         (("reprocess", "--from-stage", "nowhere"), "there is no stage"),
         (("run", "/no/such/folder"), "no such file"),
-        (("run", "s3://bucket/prefix"), "AWS profile"),
+        (("run", "s3://bucket/prefix"), "set AWS_REGION and credentials"),
+        (("run", "s3://"), "s3://bucket/prefix"),
         (("run", "setup.cfg", "--profile", "nowhere"), "there is no profile"),
         (("run",), "Missing argument"),
     ],
@@ -104,6 +109,45 @@ def test_wrong_usage_is_one_clear_line_and_exit_2(
     failed = medpipe(*words, "--lake", str(done[1]))
     assert failed.returncode == 2
     assert hint in failed.stderr and "Traceback" not in failed.stderr
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an account that exists in this process alone, with a bucket `clinic`."""
+    variables = {"ACCESS_KEY_ID": "testing", "SECRET_ACCESS_KEY": "testing", "DEFAULT_REGION": "us-east-1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="clinic")
+        yield client
+
+
+def invoke(*words: str, code: int = 0) -> Result:
+    """A command in this process, for tests that stand in for AWS in it."""
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == code, told.output
+    return told
+
+
+def test_objects_on_s3_are_processed_as_files_are_and_kept_in_a_local_lake(
+    s3: Any, done: tuple[Path, Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    for name, text in NOTES.items():
+        s3.put_object(Bucket="clinic", Key=f"in/Jane Doe+é {name}", Body=text.encode())
+    s3.put_object(Bucket="clinic", Key="elsewhere/x.txt", Body=b"asthma")
+    words = ("run", "s3://clinic/in/", "--lake", str(tmp_path / "lake"), "--workers", "0", "--json")
+    told = json.loads(invoke(*words).stdout)
+    assert told["documents"] == 3 and not told["quarantined"]
+    assert all(told[count] == done[2][count] for count in ("pages", "words", "entities", "codes"))
+    assert json.loads(invoke(*words).stdout)["seconds"] == {}, "what has not changed is not read again"
+
+
+def test_a_bucket_that_is_not_there_is_one_clear_line(s3: Any, tmp_path: Path) -> None:
+    told = invoke("run", "s3://nowhere/in/", "--lake", str(tmp_path / "lake"), code=2)
+    assert "NoSuchBucket" in told.output
 
 
 def test_asking_a_lake_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from medpipe_assets.documents.consumers import rebuild
 from medpipe_assets.documents.intake import take_in
 from medpipe_assets.documents.line import stages
 from medpipe_assets.documents.stage import StageReport, run_stage
-from medpipe_assets.inbox.local import fetch
+from medpipe_assets.inbox.places import fetcher
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import verdicts
 from medpipe_assets.lake.maintenance import maintain
 from medpipe_assets.lake.quarantine import open_failures
 from medpipe_assets.lake.schemas import TABLES, TableContract, tables_of
+from medpipe_assets.settings import Settings
 
 GROUP = "documents"
 OWNERS = ["team:clinical-data"]
@@ -102,6 +103,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         with private_errors():
             opened = lake.open()
             if stage == "raw_documents" and not reprocess.is_restricted:
+                fetch = fetcher(Settings.load().region)
                 intake = take_in(opened, day, fetch, run_id=context.run.run_id, progress=progress)
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
             selection = reprocess.selection(opened, stage)
