@@ -1,6 +1,7 @@
 """Tables and stories for a person's own terminal. Nothing here computes; `report` and `running` do."""
 
 import os
+from shutil import which
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +14,10 @@ from medpipe_assets.running import RunResult
 SHOWN_DOCUMENTS = 40
 SHOWN_CODES = 3
 PIPE_WIDTH = 160
+WITHOUT_APERTIUM = (
+    "Apertium is not installed, so the English beside the text is a word-by-word gloss; codes are found in the "
+    "document's own language and are the same. `make engines` adds it."
+)
 TRAITS_SHOWN = {
     "NEGATION": "negated",
     "FAMILY_HISTORY": "family",
@@ -52,6 +57,8 @@ def print_run(result: RunResult) -> None:
         + (f" ({stages})" if stages else " (nothing new)"),
         highlight=False,
     )
+    if any(row["languages"] not in (None, "en") for row in result.documents) and not which("apertium"):
+        console.print(WITHOUT_APERTIUM, highlight=False)
     home = result.lake.location.home
     console.print(f"The lake is {escape(str(home))}. Next, for example:", highlight=False)
     console.print(f'  medpipe query --lake {escape(str(home))} "SELECT * FROM diagnoses"', highlight=False)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from medpipe_assets.documents.stage import SILENCE, Progress
-from medpipe_assets.errors import ConfigurationError, DocumentError
+from medpipe_assets.errors import RETRIED_BY_THEMSELVES, ConfigurationError, DocumentError
 from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import ZIP, sniff
 from medpipe_assets.inbox.engine import Arrival, source_id
@@ -105,9 +105,11 @@ def take_in(
     """Fetch what a day's receipts name, keep the bytes, and record every source.
 
     Args:
-        fetch: bytes of a URI; a DocumentError that it raises puts that source into quarantine.
+        fetch: bytes of a URI; a DocumentError that it raises puts that source into quarantine. Where the reason may
+            pass by itself, the source's receipt stays for the next run.
     """
     report = IntakeReport()
+    waiting: set[str] = set()
     # One lease for all days: the same bytes taken in on two days at once would be one document with two first days.
     with lake.leases.hold(INBOX, on_wait=lambda: progress.waiting(INBOX)) as lease:
         receipts = pending_receipts(lake, day)
@@ -120,10 +122,13 @@ def take_in(
             progress.advance(1)
             if len(chunk.seen) >= CHUNK_SOURCES or chunk.size_bytes >= CHUNK_BYTES:
                 _commit(lake, lease, day, chunk, run_id, report)
+                waiting |= chunk.waiting
                 chunk = _Chunk()
         _commit(lake, lease, day, chunk, run_id, report)
+        waiting |= chunk.waiting
         for receipt in receipts:
-            lake.raw.delete(_receipt_key(day, receipt.id))
+            if waiting.isdisjoint(arrival.uri for arrival in receipt.arrivals):
+                lake.raw.delete(_receipt_key(day, receipt.id))
     return report
 
 
@@ -131,6 +136,7 @@ def take_in(
 class _Chunk:
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)  # uri, version, document_id
     failures: list[quarantine.Failure] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)  # URIs to be fetched again
     size_bytes: int = 0
 
 
@@ -149,6 +155,9 @@ def _take(lake: Lake, arrival: Arrival, fetch: Callable[[str], bytes], chunk: _C
                 _keep(lake, uri, arrival.version, member, chunk)
     except DocumentError as error:
         chunk.failures.append(quarantine.Failure(arrival.source_id, None, error))
+        if error.reason in RETRIED_BY_THEMSELVES:
+            chunk.waiting.add(arrival.uri)
+            return
     chunk.seen.append((arrival.uri, arrival.version, None))
 
 
@@ -174,11 +183,11 @@ def _keep(lake: Lake, uri: str, version: str, data: bytes, chunk: _Chunk) -> Non
 
 
 def _commit(lake: Lake, lease: Lease, day: dt.date, chunk: _Chunk, run_id: str, report: IntakeReport) -> None:
-    if not chunk.seen:
+    if not chunk.seen and not chunk.failures:
         return
     now = dt.datetime.now(dt.UTC)
     count = len(chunk.seen)
-    uris, versions, documents = (list(column) for column in zip(*chunk.seen, strict=True))
+    uris, versions, documents = ([row[place] for row in chunk.seen] for place in range(3))
     sources = [source_id(uri) for uri in uris]
     sequence = list(lake.leases.next_numbers("document_sources", count))
     with lake.leases.commit(lease):

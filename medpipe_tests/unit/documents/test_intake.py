@@ -266,6 +266,21 @@ def test_a_file_that_cannot_be_read_is_in_quarantine_while_the_rest_goes_through
     assert "in/a" not in str(row)
 
 
+def test_a_source_whose_store_is_away_waits_on_its_receipt_and_comes_later(lake: Lake, folder: Path) -> None:
+    add(folder, a="1")
+    receive(lake, LocalInbox((folder,)).arrivals(), DAY)
+
+    def away(uri: str) -> bytes:
+        raise DocumentError(Reason.ENGINE_UNAVAILABLE, "store")
+
+    take_in(lake, DAY, away, run_id="run")
+    assert [row["reason"] for row in open_failures(lake)] == ["engine_unavailable"]
+    assert pending_receipts(lake) and not sources(lake)
+    take_in(lake, DAY, fetch, run_id="run")
+    assert not open_failures(lake) and not pending_receipts(lake)
+    assert sources(lake) == {"a": "1"}
+
+
 @pytest.mark.parametrize("day", [DAY, NEXT_DAY], ids=["on the same day", "on a later day"])
 def test_a_failure_is_resolved_when_the_source_can_be_read(lake: Lake, folder: Path, day: dt.date) -> None:
     add(folder, a="1", b="2")
