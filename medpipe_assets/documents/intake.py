@@ -187,7 +187,9 @@ def _commit(lake: Lake, lease: Lease, day: dt.date, chunk: _Chunk, run_id: str, 
         return
     now = dt.datetime.now(dt.UTC)
     count = len(chunk.seen)
-    uris, versions, documents = ([row[place] for row in chunk.seen] for place in range(3))
+    uris = [uri for uri, _, _ in chunk.seen]
+    versions = [version for _, version, _ in chunk.seen]
+    documents = [document_id for _, _, document_id in chunk.seen]
     sources = [source_id(uri) for uri in uris]
     sequence = list(lake.leases.next_numbers("document_sources", count))
     with lake.leases.commit(lease):
