@@ -121,7 +121,7 @@ def _stages(lake: Lake, profile: str) -> Mapping[str, Stage]:
     from medpipe_assets.defs.resources import make_engines
     from medpipe_assets.documents.line import stages
 
-    return stages(make_engines(Settings.load(profile), lake.location), lake.location.raw_path)
+    return stages(make_engines(Settings.load(profile), lake.location), lake.raw)
 
 
 def _unfinished_days(lake: Lake, uris: set[str], made: Mapping[str, Stage]) -> set[dt.date]:

@@ -7,7 +7,6 @@ any of them.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from medpipe_assets.aws.metering import collecting
 from medpipe_assets.coding import icd10cm
@@ -22,7 +21,7 @@ from medpipe_assets.extraction.engine import ExtractionEngine
 from medpipe_assets.extraction.media_type import ONE_PAGE, SUPPORTED, sniff
 from medpipe_assets.extraction.stage import extract_document
 from medpipe_assets.lake.lake import raw_key
-from medpipe_assets.lake.objects import LocalObjects, ObjectStore
+from medpipe_assets.lake.objects import ObjectStore
 from medpipe_assets.recognition.engine import RecognitionEngine
 from medpipe_assets.recognition.stage import recognise_document
 from medpipe_assets.recognition.texts import WHOLE_PAGE, JoinedText, english_texts, source_texts
@@ -100,19 +99,18 @@ def check_rules(stage: str, tables: Tables) -> dict[str, Collection[str]]:
     return {name: rule(tables) for name, rule in zip(RULE_NAMES[stage], RULES[stage], strict=True)}
 
 
-def stages(engines: Engines, raw: ObjectStore | Path) -> dict[str, Stage]:
+def stages(engines: Engines, raw: ObjectStore) -> dict[str, Stage]:
     """The line's stages, in order.
 
     Args:
-        raw: the raw zone's store, or its folder.
+        raw: the raw zone's store.
     """
-    store: ObjectStore = LocalObjects(raw) if isinstance(raw, Path) else raw
     e = engines
     processes: Mapping[str, tuple[str, Callable[[Task], Output], Place]] = {
-        "raw_documents": ("content", partial(_inspect, store), Place.HERE),
+        "raw_documents": ("content", partial(_inspect, raw), Place.HERE),
         "extracted_text": (
             _label(e.extraction),
-            partial(_extract, e.extraction, store),
+            partial(_extract, e.extraction, raw),
             _place(e.extraction, Place.PROCESSES),
         ),
         "translated_text": (_label(e.translation), partial(_translate, e.translation), _place(e.translation)),

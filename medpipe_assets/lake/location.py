@@ -59,11 +59,6 @@ class LakeLocation:
         """A folder for what engines put aside while they work: it may hold patient data, so it is inside the home."""
         return self.home / "scratch"
 
-    @property
-    def raw_path(self) -> Path:
-        """The raw zone's folder, in a local lake."""
-        return Path(self.raw)
-
     @classmethod
     def under(cls, root: str | Path, home: str | Path | None = None) -> "LakeLocation":
         """A lake with all four zones under one local folder or one `s3://bucket/prefix`.

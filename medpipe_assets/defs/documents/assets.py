@@ -108,7 +108,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
             selection = reprocess.selection(opened, stage)
             report = StageReport(stage)
-            made = stages(engines.open(opened.location), opened.location.raw_path)[stage]
+            made = stages(engines.open(opened.location), opened.raw)[stage]
             if selection is not None:
                 report = run_stage(
                     opened,
