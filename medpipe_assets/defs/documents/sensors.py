@@ -1,18 +1,32 @@
 """The sensors of the document line. What to do about what was found is decided in pure functions beside them."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 
 import dagster as dg
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.defs.documents.jobs import documents_job
 from medpipe_assets.defs.documents.partitions import today
 from medpipe_assets.defs.resources import LakeResource, private_errors
 from medpipe_assets.documents.intake import Receipt, pending_receipts, receive
+from medpipe_assets.documents.news import record_news
+from medpipe_assets.errors import DocumentError
 from medpipe_assets.inbox.local import LocalInbox
-from medpipe_assets.settings import Settings, inbox_folder
+from medpipe_assets.inbox.places import s3_inbox
+from medpipe_assets.inbox.s3 import S3Inbox, advance
+from medpipe_assets.inbox.sqs import drain
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import ZONES
+from medpipe_assets.settings import Settings, inbox_folder, is_remote
 
 SETTLE_SECONDS = 2.0
 """A file changed more recently may still be being copied."""
+DRAIN_SECONDS = 20
+"""How long a tick takes messages: Dagster ends a tick after 60 seconds, and what they say is to be recorded by then."""
 RETRY_AFTER_TICKS = 20
 """A receipt that is still there after so many ticks, with no run at work, is asked for again."""
 
@@ -44,6 +58,46 @@ def _active_days(context: dg.SensorEvaluationContext) -> set[str]:
     return {run.tags.get("dagster/partition", "") for run in runs}
 
 
+def watched(settings: Settings) -> str:
+    """The kind of inbox that is watched: one at a time, or a receipt would be asked for by each sensor that sees it."""
+    if settings.inbox_queue:
+        return "queue"
+    return "bucket" if is_remote(settings.inbox) else "folder"
+
+
+ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("folder", "queue"): "no folder is watched: the queue MEDPIPE_INBOX_QUEUE tells what arrives",
+    ("folder", "bucket"): "no folder is watched: MEDPIPE_INBOX is on S3",
+    (
+        "bucket",
+        "queue",
+    ): "no bucket is listed but by the nightly reconciliation: MEDPIPE_INBOX_QUEUE tells what arrives",
+    ("bucket", "folder"): "no bucket is watched: set MEDPIPE_INBOX=s3://bucket/prefix",
+    ("queue", "bucket"): "no queue is drained: set MEDPIPE_INBOX_QUEUE to the URL of one that S3 notifies",
+    ("queue", "folder"): "no queue is drained: set MEDPIPE_INBOX_QUEUE to the URL of one that S3 notifies",
+}
+"""Why a sensor skips, by the kind that it is for and the kind that is watched."""
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """As `private_errors`; what a service refused is told by its code, in which there is no document text."""
+    with private_errors():
+        try:
+            yield
+        except DocumentError as error:
+            raise dg.Failure(str(error)) from None
+
+
+def _told(
+    context: dg.SensorEvaluationContext, asked: list[dg.RunRequest], cursor: str, nothing: str
+) -> dg.SensorResult | dg.SkipReason:
+    if asked:
+        return dg.SensorResult(run_requests=asked, cursor=cursor)
+    context.update_cursor(cursor)
+    return dg.SkipReason(nothing)
+
+
 @dg.sensor(
     job=documents_job,
     minimum_interval_seconds=10,
@@ -51,14 +105,68 @@ def _active_days(context: dg.SensorEvaluationContext) -> set[str]:
     description="Watches the inbox folder (MEDPIPE_INBOX, or `inbox` in the lake) and runs the day for what arrives.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    with private_errors():
+    with _plain_errors():
+        settings = Settings.load()
+        if (kind := watched(settings)) != "folder":
+            return dg.SkipReason(ELSEWHERE["folder", kind])
         opened = lake.open()
-        folder = inbox_folder(Settings.load(), opened.location)
+        folder = inbox_folder(settings, opened.location)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         receive(opened, LocalInbox((folder,), SETTLE_SECONDS).arrivals(), today())
         receipts = pending_receipts(opened)
     asked, cursor = requests(receipts, context.cursor, _active_days(context))
-    if not asked:
-        context.update_cursor(cursor)
-        return dg.SkipReason("nothing new in the inbox")
-    return dg.SensorResult(run_requests=asked, cursor=cursor)
+    return _told(context, asked, cursor, "nothing new in the inbox")
+
+
+@dg.sensor(
+    job=documents_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Lists the bucket of MEDPIPE_INBOX=s3://bucket/prefix and runs the day for what is new there.",
+)
+def s3_inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+    before = json.loads(context.cursor or "{}")
+    with _plain_errors():
+        settings = Settings.load()
+        if (kind := watched(settings)) != "bucket":
+            return dg.SkipReason(ELSEWHERE["bucket", kind])
+        opened = lake.open()
+        arrivals, listed = advance(before.get("listed", ""), bucket_of(settings, opened).listing())
+        receive(opened, arrivals, today())
+        receipts = pending_receipts(opened)
+    asked, cursor = requests(receipts, before.get("asked"), _active_days(context))
+    return _told(context, asked, json.dumps({"listed": listed, "asked": cursor}), "nothing new in the bucket")
+
+
+@dg.sensor(
+    job=documents_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Drains the queue that S3 notifies (MEDPIPE_INBOX_QUEUE) and runs the days that the news concern.",
+)
+def sqs_inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+    with _plain_errors():
+        settings = Settings.load()
+        if (kind := watched(settings)) != "queue":
+            return dg.SkipReason(ELSEWHERE["queue", kind])
+        opened = lake.open()
+        record = partial(record_news, opened, day=today(), run_id="sqs_inbox_sensor")
+        client = Clients(settings.region).client("sqs")
+        report = drain(settings.inbox_queue, client, record, DRAIN_SECONDS, holds=_of_interest(settings, opened))
+        receipts = pending_receipts(opened)
+    context.log.info(f"drained {asdict(report)}")
+    asked, cursor = requests(receipts, context.cursor, _active_days(context))
+    return _told(context, asked, cursor, f"nothing new in the queue ({report.messages} messages)")
+
+
+def bucket_of(settings: Settings, lake: Lake) -> S3Inbox:
+    """The inbox on S3 that MEDPIPE_INBOX names, less the lake itself."""
+    return s3_inbox(settings.inbox, Clients(settings.region), map(lake.location.zone, ZONES))
+
+
+def _of_interest(settings: Settings, lake: Lake) -> Callable[[str], bool]:
+    """Which URIs are taken in: those of MEDPIPE_INBOX; where that is not on S3, all that the queue tells of."""
+    if is_remote(settings.inbox):
+        return bucket_of(settings, lake).holds
+    zones = tuple(f"{lake.location.zone(name)}/" for name in ZONES)
+    return lambda uri: not uri.startswith(zones)

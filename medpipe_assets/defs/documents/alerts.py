@@ -1,0 +1,128 @@
+"""Who is told when a run fails, a check does, quarantine is above its threshold, or the budget is reached.
+
+What is worth telling is read off a run's events by a pure function; sending it once is the matter of aws/alerts.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, SentInFile, Severity, SnsChannel
+from medpipe_assets.aws.clients import Clients
+from medpipe_assets.defs.resources import LakeResource, private_errors
+from medpipe_assets.documents.costs import tells_budget_reached
+from medpipe_assets.errors import Reason
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.quarantine import open_failures
+from medpipe_assets.settings import Settings
+
+QUARANTINE_CHECK = "share_under_threshold"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A step or a check of a run that failed.
+
+    Attributes:
+        asset: of the check, or the step's own name.
+        check: its name; empty for a step.
+        counts: what the check counted.
+        message: of the step's error.
+        warns: whether the check only warns.
+    """
+
+    asset: str
+    check: str = ""
+    counts: Mapping[str, float] | None = None
+    message: str = ""
+    warns: bool = False
+
+
+def alerts_of(
+    failed: Iterable[Failed], ids: Mapping[str, str], *, has_failed: bool, reasons: Mapping[Reason, int]
+) -> Iterator[Alert]:
+    """What is to be told of a run that has ended.
+
+    Args:
+        ids: of the run: job, run_id and (where it has one) day.
+        has_failed: whether the run has, and not only a check that warns.
+        reasons: what stands in quarantine on its day.
+    """
+    found = list(failed)
+    for check in (f for f in found if f.check):
+        is_share = check.check == QUARANTINE_CHECK
+        yield Alert(
+            Kind.QUARANTINE if is_share else Kind.CHECK_FAILURE,
+            Severity.WARNING if check.warns else Severity.CRITICAL,
+            check.counts or {},
+            {**ids, "asset": check.asset, "check": check.check},
+            reasons if is_share else {},
+        )
+    steps = [f for f in found if not f.check]
+    if any(tells_budget_reached(f.message) for f in steps):
+        yield Alert(Kind.BUDGET_REACHED, Severity.WARNING, {}, ids)
+    elif has_failed:
+        named = {"asset": steps[0].asset} if steps else {}
+        yield Alert(Kind.RUN_FAILURE, Severity.CRITICAL, {"failed_steps": len(steps)}, {**ids, **named})
+
+
+def failures_in(instance: dg.DagsterInstance, run_id: str) -> Iterator[Failed]:
+    """The steps and checks that failed, as the run's events have them."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    for entry in instance.all_logs(run_id, of_type=kinds):
+        event = entry.get_dagster_event()
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            yield Failed(event.step_key or "step", message=error.message if error else "")
+        elif not (data := event.asset_check_evaluation_data).passed:
+            values = {name: value.value for name, value in data.metadata.items()}
+            counts = {name: n for name, n in values.items() if isinstance(n, int | float) and not isinstance(n, bool)}
+            warns = data.severity is dg.AssetCheckSeverity.WARN
+            yield Failed(data.asset_key.to_user_string(), data.check_name, counts, warns=warns)
+
+
+def alerts_for(settings: Settings, location: LakeLocation) -> Alerts:
+    """Log and file; with MEDPIPE_ALERT_TOPIC its subscribers, too. What was sent is remembered beside the lake."""
+    clients = Clients(settings.region)
+    sent = (
+        SentInBucket(clients, f"{location.zone('staging')}/alerts")
+        if location.is_remote
+        else SentInFile(location.home / "alerts.jsonl")
+    )
+    return Alerts(sent, [SnsChannel(clients, settings.alert_topic)] if settings.alert_topic else [])
+
+
+def _tell(context: dg.RunStatusSensorContext, lake: Lake, *, has_failed: bool) -> None:
+    run = context.dagster_run
+    day = run.tags.get("dagster/partition")
+    ids = {"job": run.job_name, "run_id": run.run_id, **({"day": day} if day else {})}
+    reasons: Counter[Reason] = Counter()
+    failed = list(failures_in(context.instance, run.run_id))
+    if any(f.check == QUARANTINE_CHECK for f in failed):
+        standing = open_failures(lake)
+        reasons.update(Reason(row["reason"]) for row in standing if row["ingest_date"].isoformat() == day)
+    alerts = alerts_for(Settings.load(), lake.location)
+    for alert in alerts_of(failed, ids, has_failed=has_failed, reasons=reasons):
+        alerts.send(alert)
+
+
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Alerts when a run fails, with the checks that did, or when its budget is reached.",
+)
+def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
+    with private_errors():
+        _tell(context, lake.open(), has_failed=True)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Alerts when a run went through with a check that failed, such as the share of quarantined documents.",
+)
+def finished_run_alerts(context: dg.RunStatusSensorContext, lake: LakeResource) -> None:
+    with private_errors():
+        _tell(context, lake.open(), has_failed=False)
