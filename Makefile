@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 INPUT ?= samples/documents
+DEMO := progress_note_en.txt progress_note_es.rtf clinic_note_en.png emergency_report_es.pdf progress_note_pt.pdf
 LAKE ?= $(if $(MEDPIPE_LAKE),$(MEDPIPE_LAKE),lake)
 HOST ?= 127.0.0.1
 PORT ?= 3000
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run test test-all ui engines lint types docs samples clean
+.PHONY: help setup run demo-aws test test-all ui engines lint types docs samples clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +33,16 @@ setup: $(STAMP) ## Make the virtual environment and install medpipe into it
 
 run: setup ## Materialise the document graph over INPUT and print the result
 	@$(BIN)/medpipe run --lake "$(LAKE)" "$(INPUT)"
+
+# One thread: the stand-in's translator answers one call at a time.
+demo-aws: setup ## Run a few samples under the aws profile against a stand-in for AWS, and print the bill
+	@lake=$$(mktemp -d) && trap 'rm -rf "$$lake"' EXIT && cd samples/documents && \
+	PYTHONPATH="$(CURDIR)" $(CURDIR)/$(BIN)/python -m medpipe_tests.aws_double --port 0 \
+		env MEDPIPE_THREADS=1 $(CURDIR)/$(BIN)/medpipe run --lake "$$lake" --profile aws $(DEMO) && \
+	echo "The bill, and what was not on it:" && \
+	$(CURDIR)/$(BIN)/medpipe query --lake "$$lake" "SELECT operation, round(sum(units), 0) AS units, unit, \
+		round(sum(dollars), 4) AS dollars, round(sum(saved_dollars), 4) AS saved, reason_saved \
+		FROM costs GROUP BY operation, unit, reason_saved ORDER BY operation, dollars DESC"
 
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
