@@ -82,28 +82,40 @@ def main() -> None:
 @_lake_option
 @click.option("--profile", default="", metavar="NAME", help="Engines to use. [default: MEDPIPE_PROFILE, or local]")
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
+@click.option("--budget", type=click.FloatRange(0), metavar="DOLLARS", help="Most that may be paid for calls to AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--show-sources", is_flag=True, help="With --json: include file names, which may be patient data.")
 def run(
-    inputs: tuple[str, ...], root: str, profile: str, workers: int | None, as_json: bool, show_sources: bool
+    inputs: tuple[str, ...],
+    root: str,
+    profile: str,
+    workers: int | None,
+    budget: float | None,
+    as_json: bool,
+    show_sources: bool,
 ) -> None:
     """Take in files and folders, and materialise the document graph over them.
 
     INPUT is a file, a folder (with all below it), or s3://bucket/prefix (all keys that begin so). What was taken in
     before and has not changed is not read again; what a run that was cut off left undone is done now. Documents that
     cannot be processed are put into quarantine with a reason, and the rest goes through: the exit code is 0 all the
-    same. It is 1 where the graph itself failed, and 2 for wrong usage or configuration.
+    same. It is 1 where the graph itself failed or the budget is reached, and 2 for wrong usage or configuration.
     """
     from medpipe_assets.running import run_inputs
 
     lake = _open(root, create=True)
-    result = run_inputs(lake, inputs, profile=profile, workers=workers)
+    result = run_inputs(lake, inputs, profile=profile, workers=workers, budget=budget)
     if as_json:
         click.echo(json.dumps(result.as_json(show_sources), default=str))
     else:
         from medpipe_assets.printing import print_run
 
         print_run(result)
+    if result.budget_reached:
+        raise _FailedError(
+            f"the budget is reached: {result.dollars:.2f} dollars were paid in this run. What is done is kept; to go "
+            "on, give the same command again, with --budget and what it may pay"
+        )
     if result.failures:
         raise _FailedError("; ".join(result.failures))
 
@@ -268,6 +280,83 @@ def reprocess(
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     if failures:
         raise _FailedError("; ".join(failures))
+
+
+@main.group()
+def cost() -> None:
+    """What AWS would be paid for documents, and what it was paid."""
+
+
+def _json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")(command)
+
+
+@cost.command("estimate")
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Without INPUT: documents received on this UTC day.")
+@_lake_option
+@_json_option
+def cost_estimate(inputs: tuple[str, ...], day: dt.datetime | None, root: str, as_json: bool) -> None:
+    """Say what the profile aws would pay for INPUT, or (for a backfill) for documents that are in the lake.
+
+    Everything is counted on this machine: no paid call is made. Pages without text of their own are taken to hold
+    3,000 characters that have to be translated; nothing is taken off for answers that are stored already.
+    """
+    from dataclasses import asdict
+
+    from medpipe_assets.documents.costs import lines_of
+    from medpipe_assets.running import estimate_cost
+    from medpipe_assets.settings import lake_location
+
+    if inputs and day:
+        raise ConfigurationError("--day is for documents in the lake: give it or INPUT")
+    lake = None if inputs else _open(root)
+    counted, estimates = estimate_cost(inputs, lake_location(root), lake, day.date() if day else None)
+    told, costs = counted.as_json(), [asdict(line) for line in estimates]
+    if as_json:
+        click.echo(json.dumps({**told, **_totals(costs), "operations": costs}))
+        return
+    languages = ", ".join(f"{language} {count:,}" for language, count in told["characters"].items()) or "none"
+    unreadable = ", ".join(f"{reason} {count}" for reason, count in told["unreadable_documents"].items()) or "none"
+    click.echo(f"documents: {told['documents']}, repeated: {told['repeated_documents']}, not readable: {unreadable}")
+    click.echo(f"pages: {told['digital_pages']} with their own text, {told['scanned_pages']} to be read by OCR")
+    click.echo(f"characters that are known, by language: {languages}")
+    click.echo("\n".join(["", *lines_of(costs)]))
+
+
+def _totals(costs: list[dict[str, Any]]) -> dict[str, float]:
+    return {name: round(sum(cost[name] for cost in costs), 6) for name in ("dollars", "saved_dollars")}
+
+
+@cost.command("report")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Documents received on this UTC day. [default: all]")
+@_lake_option
+@_json_option
+def cost_report(day: dt.datetime | None, root: str, as_json: bool) -> None:
+    """Say what was paid, and saved by not calling, by day, stage and operation: the table `costs`, summed."""
+    from medpipe_assets.documents.costs import lines_of, report
+
+    costs = report(_open(root), day.date() if day else None)
+    if as_json:
+        click.echo(json.dumps({**_totals(costs), "operations": costs}, default=str))
+    elif costs:
+        click.echo("\n".join(lines_of(costs)))
+    else:
+        click.echo("nothing was paid: no call to AWS was made, or saved")
+
+
+@main.command()
+@_lake_option
+def redrive(root: str) -> None:
+    """Bring the inbox's dead letters back to the queue they came from, and take them out of quarantine."""
+    from medpipe_assets.errors import DocumentError
+    from medpipe_assets.running import redrive_dead_letters
+
+    try:
+        moved = redrive_dead_letters(_open(root))
+    except DocumentError as error:
+        raise _FailedError(str(error)) from None
+    click.echo(f"{moved} messages are back in the queue")
 
 
 @main.command()

@@ -7,12 +7,15 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medpipe_assets import report
+from medpipe_assets.aws.estimate import Estimate, EstimateSettings, estimate
+from medpipe_assets.documents.costs import Counted, count, count_in_lake, spent, tells_budget_reached
 from medpipe_assets.documents.intake import documents_of, keep_list, pending_receipts, receive
 from medpipe_assets.documents.stage import Stage
 from medpipe_assets.errors import ConfigurationError, DocumentError
@@ -25,6 +28,7 @@ from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.progress import progress_for
 from medpipe_assets.settings import Settings, is_remote
 
+BUDGET_VARIABLE = "MEDPIPE_BUDGET_DOLLARS"
 MAX_LISTED = 1000
 """More document ids than this go into the lake, and run configuration names the list."""
 
@@ -40,6 +44,8 @@ class RunResult:
     seconds: dict[str, float] = field(default_factory=dict)
     total_seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
+    dollars: float = 0.0
+    budget_reached: bool = False
 
     def as_json(self, show_sources: bool) -> dict[str, Any]:
         """Counts, ids and reasons; the names of sources only when asked for."""
@@ -55,6 +61,7 @@ class RunResult:
             ],
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
+            "dollars": round(self.dollars, 6),
             "lake": str(self.lake.location.home),
             **({"sources": {d["document_id"]: d["sources"] for d in self.documents}} if show_sources else {}),
         }
@@ -87,8 +94,14 @@ def _listed_at(root: str, location: LakeLocation | None) -> list[Arrival]:
         raise ConfigurationError(f"{root} cannot be listed ({error.detail}): check network and region") from None
 
 
-def run_inputs(lake: Lake, inputs: Sequence[str], *, profile: str = "", workers: int | None = None) -> RunResult:
-    """Take in what is at the inputs, run the days that have work, and report on all documents of the inputs."""
+def run_inputs(
+    lake: Lake, inputs: Sequence[str], *, profile: str = "", workers: int | None = None, budget: float | None = None
+) -> RunResult:
+    """Take in what is at the inputs, run the days that have work, and report on all documents of the inputs.
+
+    Args:
+        budget: dollars that may be paid for calls in all; None means MEDPIPE_BUDGET_DOLLARS, which may set none.
+    """
     begun = time.monotonic()
     arrivals = arrivals_at(inputs, lake.location)
     uris = {arrival.uri for arrival in arrivals}
@@ -97,14 +110,47 @@ def run_inputs(lake: Lake, inputs: Sequence[str], *, profile: str = "", workers:
         made = _stages(lake, profile)  # before anything is received: a wrong profile must change nothing
         receive(lake, arrivals, dt.datetime.now(dt.UTC).date())
         days = {receipt.day for receipt in pending_receipts(lake)} | _unfinished_days(lake, uris, made)
-        for outcome in _run(lake, days, profile=profile, workers=workers):
+        limit = Settings.load().budget_dollars if budget is None else budget
+        outcomes = list(_run_within(limit, lake, days, profile=profile, workers=workers))
+        for outcome in outcomes:
             result.failures += outcome.failures
             for stage, seconds in outcome.seconds.items():
                 result.seconds[stage] = result.seconds.get(stage, 0.0) + seconds
+        result.dollars = spent(lake, [outcome.run_id for outcome in outcomes])
+        result.budget_reached = any(map(tells_budget_reached, result.failures))
         told = report.batch(lake, uris)
         result.documents, result.quarantined = told["documents"], told["quarantined"]
     result.total_seconds = time.monotonic() - begun
     return result
+
+
+def _run_within(budget: float | None, lake: Lake, days: set[dt.date], **more: Any) -> Iterator[Any]:
+    """Run days, oldest first: each may pay what those before it have left, and none follows one that used it up."""
+    if budget is None:
+        yield from _run(lake, days, **more)
+        return
+    left = budget
+    for day in sorted(days):
+        with _budget_of_runs(left):
+            (outcome,) = _run(lake, {day}, **more)
+        yield outcome
+        if any(map(tells_budget_reached, outcome.failures)):
+            return
+        left = max(0.0, left - spent(lake, [outcome.run_id]))
+
+
+@contextmanager
+def _budget_of_runs(dollars: float) -> Iterator[None]:
+    """Set the budget where runs look for it: in the environment, as all settings."""
+    before = os.environ.get(BUDGET_VARIABLE)
+    os.environ[BUDGET_VARIABLE] = str(dollars)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[BUDGET_VARIABLE]
+        else:
+            os.environ[BUDGET_VARIABLE] = before
 
 
 def _run(lake: Lake, days: set[dt.date], *, profile: str, workers: int | None, **more: Any) -> list[Any]:
@@ -171,3 +217,46 @@ def _listed(lake: Lake, documents: list[str]) -> dict[str, Any]:
     if len(documents) > MAX_LISTED:
         return {"document_list": keep_list(lake, documents)}
     return {"document_ids": documents}
+
+
+def estimate_cost(
+    inputs: Sequence[str], location: LakeLocation, lake: Lake | None = None, day: dt.date | None = None
+) -> tuple[Counted, list[Estimate]]:
+    """What is at the inputs and what AWS would be paid for it, without a paid call.
+
+    Args:
+        lake: without inputs, its documents are counted: those of a day, or all.
+    """
+    from medpipe_assets.inbox.places import fetcher
+
+    settings = Settings.load()
+    if lake is None:
+        counted = count((a.uri for a in arrivals_at(inputs, location)), fetcher(settings.region))
+    else:
+        counted = count_in_lake(lake, [day] if day else None)
+    return counted, estimate(counted.facts, _estimated(settings))
+
+
+def _estimated(settings: Settings) -> EstimateSettings:
+    """The stages that call AWS under the profile aws, less those whose engine is set to another."""
+    from medpipe_assets.defs.resources import PROFILES
+
+    on_aws: dict[str, Any] = {
+        stage: (getattr(settings, f"{stage}_engine") or engine) == engine for stage, engine in PROFILES["aws"].items()
+    }
+    features = "+".join(sorted(feature.lower() for feature in settings.textract_features))
+    return EstimateSettings(**on_aws, features=features, codes_only=settings.codes_only)
+
+
+def redrive_dead_letters(lake: Lake) -> int:
+    """Bring dead letters back to the queue, and resolve their quarantine; how many messages were moved."""
+    from medpipe_assets.aws.clients import Clients
+    from medpipe_assets.documents.news import release_letters
+    from medpipe_assets.inbox.sqs import redrive
+
+    settings = Settings.load()
+    if not settings.inbox_dead_letters:
+        raise ConfigurationError("no dead letters are configured: set MEDPIPE_INBOX_DEAD_LETTERS to their queue's URL")
+    moved = redrive(settings.inbox_dead_letters, Clients(settings.region).client("sqs"), settings.inbox_queue)
+    release_letters(lake, run_id="redrive")
+    return moved

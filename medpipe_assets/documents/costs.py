@@ -7,14 +7,12 @@ import datetime as dt
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-import pyarrow as pa
-
 from medpipe_assets.aws.calls import PaidCalls
-from medpipe_assets.aws.estimate import DocumentFacts, Estimate
+from medpipe_assets.aws.estimate import DocumentFacts
 from medpipe_assets.aws.metering import BudgetReachedError, collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.archive import members
@@ -147,39 +145,40 @@ def count_in_lake(lake: Lake, days: Collection[dt.date] | None = None) -> Counte
     return Counted([DocumentFacts(pages["digital"], pages["scanned"], dict(+texts)) for pages, texts in facts.values()])
 
 
-def estimate_table(lines: Iterable[Estimate]) -> pa.Table:
-    """Estimates as a table."""
-    return pa.Table.from_pylist([asdict(line) for line in lines], _ESTIMATE)
-
-
-_ESTIMATE = pa.schema(
-    [
-        ("stage", pa.string()),
-        ("service", pa.string()),
-        ("operation", pa.string()),
-        ("units", pa.float64()),
-        ("unit", pa.string()),
-        ("dollars", pa.float64()),
-        ("saved_dollars", pa.float64()),
-        ("reason_saved", pa.string()),
-    ]
-)
-
-
 # --- after it ---------------------------------------------------------------------------------------------------------
 
 
 def report(lake: Lake, day: dt.date | None = None) -> list[dict[str, Any]]:
-    """Dollars paid and saved by day of receipt, stage, operation and reason saved, in that order."""
-    names = ("ingest_date", "stage", "service", "operation", "unit", "reason_saved")
-    measures = ("units", "dollars", "saved_dollars")
+    """Units and dollars, paid and saved, by day of receipt, stage, operation and reason saved, in that order."""
+    names = ["ingest_date", "stage", "service", "operation", "unit", "reason_saved"]
+    measures = ["units", "dollars", "saved_dollars"]
     rows = lake.read("costs", (*names, *measures), days=[day] if day else None)
-    summed = rows.group_by(list(names)).aggregate([(measure, "sum") for measure in measures])
-    found = [
-        {**{name: row[name] for name in names}, **{measure: row[f"{measure}_sum"] for measure in measures}}
-        for row in summed.to_pylist()
+    summed = rows.group_by(names).aggregate([(measure, "sum") for measure in measures])
+    columns = [*names, *(f"{measure}_sum" for measure in measures)]
+    table = summed.select(columns).rename_columns([*names, *measures])
+    return list(table.sort_by([(name, "ascending") for name in names]).to_pylist())
+
+
+def lines_of(costs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Estimated or reported costs as a table of text, at most 100 characters wide, with a total below."""
+    heads = ("dollars", "saved", "stage", "operation", "units")
+    rows = [
+        (
+            f"{cost['dollars']:.4f}",
+            f"{cost['saved_dollars']:.4f}",
+            f"{cost['ingest_date']} {cost['stage']}" if "ingest_date" in cost else cost["stage"],
+            f"{cost['operation']} ({cost['reason_saved']})" if cost["reason_saved"] else cost["operation"],
+            f"{cost['units']:,.0f} x {cost['unit']}",
+        )
+        for cost in costs
     ]
-    return sorted(found, key=lambda row: tuple(str(row[name] or "") for name in names))
+    dollars, saved = (sum(cost[name] for cost in costs) for name in ("dollars", "saved_dollars"))
+    total = (f"{dollars:.4f}", f"{saved:.4f}", "in all", "", "")
+    columns = list(zip(heads, *rows, total, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    aligned = [[text.rjust(w) if i < 2 else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))]
+               for row in (heads, *rows, total)]  # fmt: skip
+    return ["  ".join(row).rstrip() for row in aligned]
 
 
 def spent(lake: Lake, runs: Collection[str]) -> float:

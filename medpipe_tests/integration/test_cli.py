@@ -1,19 +1,34 @@
 """The medpipe command as a person or a script uses it: in a process of its own, over a lake of its own."""
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
+from medpipe_assets.aws.metering import Budget, Cost, record
 from medpipe_assets.cli import main
+from medpipe_assets.defs.resources import ENGINES
+from medpipe_assets.documents.intake import receive
+from medpipe_assets.documents.news import quarantine_letters
+from medpipe_assets.inbox import sqs
+from medpipe_assets.inbox.local import LocalInbox
+from medpipe_assets.inbox.sqs import dead_letters
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.quarantine import open_failures
+from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_tests.integration.conftest import NOTES
 
 MEDPIPE = [sys.executable, "-c", "from medpipe_assets.cli import main; main()"]
@@ -148,6 +163,105 @@ def test_objects_on_s3_are_processed_as_files_are_and_kept_in_a_local_lake(
 def test_a_bucket_that_is_not_there_is_one_clear_line(s3: Any, tmp_path: Path) -> None:
     told = invoke("run", "s3://nowhere/in/", "--lake", str(tmp_path / "lake"), code=2)
     assert "NoSuchBucket" in told.output
+
+
+# --- money ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PaidRecognition(EmbeddedRecognition):
+    """The embedded recogniser, at a dollar a document."""
+
+    budget: Budget
+
+    def recognise(self, text: str, language: str) -> Any:
+        self.budget.reserve(1.0)
+        self.budget.settle(1.0, 1.0)
+        record(Cost("comprehendmedical", "DetectEntitiesV2", 1, "100 characters", 1.0))
+        return super().recognise(text, language)
+
+
+@pytest.fixture
+def paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    makers = {"paid": lambda given: PaidRecognition(Budget(given.settings.budget_dollars))}
+    monkeypatch.setitem(ENGINES, "recognition", makers)  # type: ignore[arg-type]
+    monkeypatch.setenv("MEDPIPE_RECOGNITION_ENGINE", "paid")
+
+
+def test_a_run_stops_at_its_budget_says_how_to_go_on_and_does(paid: None, tmp_path: Path) -> None:
+    for name, text in NOTES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    words = ("run", *(str(tmp_path / name) for name in NOTES), "--lake", str(tmp_path / "lake"), "--workers", "0")
+    stopped = invoke(*words, "--budget", "2", code=1)
+    assert "the budget is reached: 2.00 dollars" in stopped.output and "--budget" in stopped.output
+    went_on = json.loads(invoke(*words, "--budget", "2", "--json").stdout)
+    assert went_on["dollars"] == 1.0 and went_on["documents"] == 3 and went_on["codes"] >= 3
+    told = json.loads(invoke("cost", "report", "--lake", str(tmp_path / "lake"), "--json").stdout)
+    assert told["dollars"] == 3.0 and {row["stage"] for row in told["operations"]} == {"entities"}
+    shown = invoke("cost", "report", "--lake", str(tmp_path / "lake")).stdout
+    assert "DetectEntitiesV2" in shown and shown.splitlines()[-1].startswith(" 3.0000")
+
+
+def test_a_budget_is_of_the_whole_run_whatever_its_days(paid: None, tmp_path: Path) -> None:
+    lake = Lake(LakeLocation.under(tmp_path / "lake"))
+    files = [tmp_path / name for name in list(NOTES)[:2]]
+    for day, file in enumerate(files, start=1):
+        file.write_text(NOTES[file.name], encoding="utf-8")
+        receive(lake, LocalInbox((file,)).arrivals(), dt.date(2026, 11, day))
+    words = ("run", *map(str, files), "--lake", str(tmp_path / "lake"), "--workers", "0")
+    assert "1.00 dollars were paid" in invoke(*words, "--budget", "1", code=1).output
+
+
+def test_a_cost_is_estimated_before_a_run_and_for_documents_in_the_lake(
+    done: tuple[Path, Path, dict[str, Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, lake, _, _ = done
+    before = json.loads(invoke("cost", "estimate", str(notes), "--json").stdout)
+    after = json.loads(invoke("cost", "estimate", "--lake", str(lake), "--json").stdout)
+    assert before["documents"] == 3 and before["unreadable_documents"] == {"corrupt": 1}
+    assert set(before["characters"]) == {"en", "es", "fr"}
+    assert before["characters"] == after["characters"]
+    assert {row["operation"] for row in before["operations"]} >= {"TranslateText", "DetectEntitiesV2", "InferICD10CM"}
+    monkeypatch.setenv("MEDPIPE_CODES_ONLY", "true")
+    cheap = json.loads(invoke("cost", "estimate", str(notes), "--json").stdout)
+    assert cheap["dollars"] < before["dollars"] / 4
+    assert "DetectEntitiesV2 (codes_only)" in invoke("cost", "estimate", str(notes)).stdout
+
+
+def test_a_lake_that_paid_nothing_says_so(done: tuple[Path, Path, dict[str, Any], str]) -> None:
+    assert "nothing was paid" in invoke("cost", "report", "--lake", str(done[1])).stdout
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def _cannot_move(call: Any) -> Any:
+    """Moto cannot move messages either, and says so in a way of its own."""
+
+    def refusing(client: Any, operation: str, request: Any) -> Any:
+        if operation == "StartMessageMoveTask":
+            raise ClientError({"Error": {"Code": "AWS.SimpleQueueService.UnsupportedOperation"}}, operation)
+        return call(client, operation, request)
+
+    return refusing
+
+
+def test_dead_letters_go_back_to_their_queue_and_leave_quarantine(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs, "POLL_SECONDS", 0)
+    monkeypatch.setattr(BaseClient, "_make_api_call", _cannot_move(BaseClient._make_api_call))
+    lake, client = Lake(LakeLocation.under(tmp_path / "lake")), boto3.client("sqs")
+    dead, queue = (client.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "news"))
+    monkeypatch.setenv("MEDPIPE_INBOX_QUEUE", queue)
+    assert "MEDPIPE_INBOX_DEAD_LETTERS" in invoke("redrive", "--lake", str(tmp_path / "lake"), code=2).output
+    monkeypatch.setenv("MEDPIPE_INBOX_DEAD_LETTERS", dead)
+    client.send_message(QueueUrl=dead, MessageBody="not S3's")
+    day = dt.date(2026, 11, 20)
+    assert quarantine_letters(lake, dead_letters(dead, client), day, run_id="night") == 1
+    assert "1 messages are back" in invoke("redrive", "--lake", str(tmp_path / "lake")).output
+    assert not open_failures(lake)
+    assert client.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "not S3's"
 
 
 def test_asking_a_lake_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
