@@ -45,6 +45,9 @@ demo-aws: setup ## Run a few samples under the aws profile against a stand-in fo
 		FROM costs GROUP BY operation, unit, reason_saved ORDER BY operation, dollars DESC"
 
 test: setup ## Run the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: setup ## Run the tests, the long ones too
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: setup ## Start the web UI on the same lake, with the daemon that watches the inbox
@@ -65,6 +68,7 @@ lint: setup ## Check style and types
 
 docs: setup ## Write the generated documentation
 	@$(BIN)/python -m medpipe_assets.lake.dictionary > docs/data_dictionary.md
+	@$(BIN)/python -m medpipe_tests.aws_double.actions > docs/aws_actions.md
 
 samples: setup ## Make samples/documents and samples/truth.json anew
 	@$(BIN)/python -m samples.generate --seed 0 --out samples

@@ -1,0 +1,228 @@
+"""Which AWS actions medpipe asks for, recorded while it works: `python -m medpipe_tests.aws_double.actions`.
+
+The scenes call the product's own code, a part of it each, against the double and moto; nothing is listed by hand. What
+an action means for a permission's resources and conditions belongs to the deployment.
+"""
+
+import datetime as dt
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, redirect_stdout, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from PIL import Image, ImageDraw
+
+from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, Severity, SnsChannel
+from medpipe_assets.aws.batch_jobs import Place, prefetch_medical
+from medpipe_assets.aws.calls import PaidCalls
+from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.responses import ResponseStore
+from medpipe_assets.aws.secrets import secret
+from medpipe_assets.defs.resources import make_engines
+from medpipe_assets.documents.consumers import CONSUMERS, rebuild
+from medpipe_assets.documents.intake import receive, take_in
+from medpipe_assets.documents.line import stages
+from medpipe_assets.documents.stage import run_stage
+from medpipe_assets.errors import DocumentError
+from medpipe_assets.inbox.s3 import S3Inbox
+from medpipe_assets.inbox.sqs import dead_letters, drain, redrive
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.maintenance import maintain
+from medpipe_assets.settings import Settings
+from medpipe_assets.translation.amazon_translate import TranslateTranslation
+from medpipe_assets.warehouse.athena import AthenaWarehouse
+from medpipe_tests.aws_double import engines
+from medpipe_tests.aws_double.fixtures import FROM_OUTSIDE, Aws, standing_aws
+from medpipe_tests.aws_double.moto_server import MotoServer
+
+ROLE = "arn:aws:iam::123456789012:role/medpipe-batch"
+DAY = dt.date(2026, 11, 20)
+NOTES = {
+    "note.txt": b"The patient has hypertension and takes lisinopril 10 mg daily for it.\n",
+    "nota.txt": "El paciente tiene diabetes mellitus tipo 2 desde hace dos años y toma metformina.\n".encode(),
+}
+
+HEADER = """# AWS actions
+
+Every AWS action that medpipe asks for, by the part of it that does, as recorded while that part runs against the
+stand-ins of the tests (`make docs` writes this file anew; a test fails when it is stale). A deployment grants these
+and no others.
+
+| action | asked for by |
+|---|---|
+"""
+
+
+def recorded() -> dict[str, set[str]]:
+    """Actions by scene."""
+    found: dict[str, set[str]] = {}
+    with ExitStack() as stack:
+        aws = stack.enter_context(standing_aws(stack.enter_context(MotoServer()), engines=_knowledge()))
+        outside = {name: value for name, value in os.environ.items() if name not in FROM_OUTSIDE}
+        stack.enter_context(patch.dict(os.environ, {**outside, **aws.environment}, clear=True))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for bucket in ("lake", "inbox"):
+            aws.client("s3").create_bucket(Bucket=f"medpipe-{bucket}")
+        lake = Lake(LakeLocation.under("s3://medpipe-lake/lake", folder / "home"))
+        for name, scene in SCENES.items():
+            prepared = scene(aws, lake)
+            before = aws.actions
+            prepared()
+            found[name] = {action for action, count in aws.actions.items() if count > before[action]}
+    return found
+
+
+def markdown(found: Mapping[str, set[str]]) -> str:
+    """The document: a row an action."""
+    actions = sorted(set().union(*found.values()))
+    rows = (f"| `{action}` | {', '.join(name for name in found if action in found[name])} |\n" for action in actions)
+    return HEADER + "".join(rows)
+
+
+def _knowledge() -> engines.Engines:
+    """Toy engines; a page of a scan says the same whatever is on it."""
+
+    def read(data: bytes, media_type: str) -> Any:
+        pages = 2 if data.startswith(b"%PDF") else 1
+        return engines.toy_engines().read(b"-" * 8 + b"\f".join([NOTES["note.txt"]] * pages), media_type)
+
+    return replace(engines.toy_engines(), read=read)
+
+
+def _scans() -> list[Image.Image]:
+    scans = []
+    for number in range(2):
+        scan = Image.new("RGB", (400, 500), "white")
+        ImageDraw.Draw(scan).text((40, 60), f"page {number}: hypertension", "black")
+        scans.append(scan)
+    return scans
+
+
+def _inputs(aws: Aws) -> None:
+    first, second = _scans()
+    png, pdf = io.BytesIO(), io.BytesIO()
+    first.save(png, "PNG")
+    first.save(pdf, "PDF", save_all=True, append_images=[second])
+    for name, data in {**NOTES, "scan.png": png.getvalue(), "scans.pdf": pdf.getvalue()}.items():
+        aws.client("s3").put_object(Bucket="medpipe-inbox", Key=f"in/{name}", Body=data)
+
+
+# --- scenes: each prepares, and gives back what is recorded
+
+
+def _inbox(aws: Aws, lake: Lake) -> Callable[[], None]:
+    _inputs(aws)
+
+    def run() -> None:
+        inbox = S3Inbox("medpipe-inbox", "in/", Clients().client("s3"))
+        receive(lake, inbox.arrivals(), DAY)
+        take_in(lake, DAY, inbox.fetch, run_id="actions")
+
+    return run
+
+
+def _graph(aws: Aws, lake: Lake) -> Callable[[], None]:
+    def run() -> None:
+        made = make_engines(Settings.load("aws"), lake.location)
+        for stage in stages(made, lake.raw).values():
+            run_stage(lake, stage, DAY, run_id="actions")
+        for name in CONSUMERS:
+            rebuild(lake, name, DAY)
+
+    return run
+
+
+def _maintenance(aws: Aws, lake: Lake) -> Callable[[], None]:
+    return lambda: _ignored(maintain(lake, dt.datetime.now(dt.UTC) + dt.timedelta(days=60)))
+
+
+def _queue(aws: Aws, lake: Lake) -> Callable[[], None]:
+    sqs = aws.client("sqs")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
+    url = sqs.create_queue(QueueName="news", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"Event": "s3:TestEvent", "Bucket": "medpipe-inbox"}))
+    sqs.send_message(QueueUrl=dead, MessageBody="none of S3's")
+
+    def run() -> None:
+        client = Clients().client("sqs")
+        drain(url, client, lambda *_: None, seconds=5, threads=1)
+        dead_letters(dead, client)
+        with suppress(DocumentError):  # moto moves no messages
+            redrive(dead, client, url, seconds=5)
+        with patch.object(client, "start_message_move_task"), suppress(DocumentError):
+            redrive(dead, client, url, seconds=5)
+
+    return run
+
+
+def _warehouse(aws: Aws, lake: Lake) -> Callable[[], None]:
+    def run() -> None:
+        clients = Clients()
+        athena = AthenaWarehouse(
+            clients.client("athena"), "medpipe", output_location="s3://medpipe-lake/athena/", s3=clients.client("s3")
+        )
+        athena.query("SELECT 1 AS one")
+        replace(athena, unload=True).query("SELECT 1 AS one")
+
+    return run
+
+
+def _batches(aws: Aws, lake: Lake) -> Callable[[], None]:
+    def run() -> None:
+        store = ResponseStore("s3://medpipe-lake/responses")
+        calls = PaidCalls(Clients(), store, sleep=lambda _: None)
+        place = Place("medpipe-lake", "batches/", ROLE)
+        for operation in ("DetectEntitiesV2", "DetectPHI", "InferICD10CM", "InferRxNorm", "InferSNOMEDCT"):
+            prefetch_medical(calls, operation, ["The patient has diabetes."], place)
+        TranslateTranslation(calls).prefetch([["El paciente tiene diabetes."]], "es", place)
+
+    return run
+
+
+def _alerts(aws: Aws, lake: Lake) -> Callable[[], None]:
+    topic = aws.client("sns").create_topic(Name="alerts")["TopicArn"]
+
+    def run() -> None:
+        clients = Clients()
+        alerts = Alerts(SentInBucket(clients, "s3://medpipe-lake/alerts"), [SnsChannel(clients, topic)])
+        alerts.send(Alert(Kind.BUDGET_REACHED, Severity.WARNING, {"documents": 1}))
+
+    return run
+
+
+def _secrets(aws: Aws, lake: Lake) -> Callable[[], None]:
+    aws.client("secretsmanager").create_secret(Name="medpipe/key", SecretString="not one")
+    return lambda: _ignored(secret("medpipe/key", clients=Clients(), environment={}))
+
+
+def _ignored(_: object) -> None:
+    """Only what is asked for matters."""
+
+
+SCENES: Mapping[str, Callable[[Aws, Lake], Callable[[], None]]] = {
+    "inbox": _inbox,
+    "graph": _graph,
+    "maintenance": _maintenance,
+    "queue": _queue,
+    "warehouse": _warehouse,
+    "batches": _batches,
+    "alerts": _alerts,
+    "secrets": _secrets,
+}
+"""Parts of medpipe that call AWS. A new one is a line here."""
+
+
+if __name__ == "__main__":
+    with redirect_stdout(sys.stderr):
+        document = markdown(recorded())
+    sys.stdout.write(document)
