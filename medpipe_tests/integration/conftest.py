@@ -17,6 +17,16 @@ from medpipe_assets.inbox.local import LocalInbox
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module runs again of another's tests (a local lake's on S3) is left to `make test-all`."""
+    for item in items:
+        function = getattr(item, "function", None)
+        if function is not None and function.__module__ != item.module.__name__:  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.long)
+
+
 DAY = dt.date(2026, 11, 20)
 NOTES = {
     "english.txt": "Past medical history: hypertension.\nThe patient has asthma and denies chest pain.\n",
