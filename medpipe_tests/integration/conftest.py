@@ -18,7 +18,6 @@ from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 
 
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a module runs again of another's tests (a local lake's on S3) is left to `make test-all`."""
     for item in items:
