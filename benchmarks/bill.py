@@ -213,7 +213,8 @@ def _numbered(pages: Sequence[Input]) -> Iterator[tuple[int, str]]:
 
 
 def _same(name: str, ours: Sequence[Result], theirs: Sequence[Result]) -> float:
-    return sum(getattr(a, name) == getattr(b, name) for a, b in zip(ours, theirs, strict=True)) / len(ours)
+    same = [bool(getattr(a, name) == getattr(b, name)) for a, b in zip(ours, theirs, strict=True)]
+    return float(sum(same)) / len(same)
 
 
 def measure(count: int, seed: int) -> None:
