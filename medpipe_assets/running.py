@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.progress import progress_for
 from medpipe_assets.settings import Settings, is_remote
 
-BUDGET_VARIABLE = "MEDPIPE_BUDGET_DOLLARS"
 MAX_LISTED = 1000
 """More document ids than this go into the lake, and run configuration names the list."""
 
@@ -131,26 +129,11 @@ def _run_within(budget: float | None, lake: Lake, days: set[dt.date], **more: An
         return
     left = budget
     for day in sorted(days):
-        with _budget_of_runs(left):
-            (outcome,) = _run(lake, {day}, **more)
+        (outcome,) = _run(lake, {day}, budget=left, **more)
         yield outcome
         if any(map(tells_budget_reached, outcome.failures)):
             return
         left = max(0.0, left - spent(lake, [outcome.run_id]))
-
-
-@contextmanager
-def _budget_of_runs(dollars: float) -> Iterator[None]:
-    """Set the budget where runs look for it: in the environment, as all settings."""
-    before = os.environ.get(BUDGET_VARIABLE)
-    os.environ[BUDGET_VARIABLE] = str(dollars)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[BUDGET_VARIABLE]
-        else:
-            os.environ[BUDGET_VARIABLE] = before
 
 
 def _run(lake: Lake, days: set[dt.date], *, profile: str, workers: int | None, **more: Any) -> list[Any]:

@@ -63,12 +63,14 @@ def run_days(
     progress: Any,
     workers: int | None = None,
     profile: str = "",
+    budget: float | None = None,
     reprocess: Mapping[dt.date, Mapping[str, Any]] | None = None,
 ) -> list[RunOutcome]:
     """Materialise the document line for some days, one run a day, oldest first.
 
     Args:
         progress: a documents.stage.Progress.
+        budget: dollars that each run may pay for calls; None means MEDPIPE_BUDGET_DOLLARS, which may set none.
         reprocess: configuration of the Reprocess resource by day.
     """
     from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource
@@ -76,7 +78,7 @@ def run_days(
     overrides = {
         # A lake on S3 is named by the environment, which holds more of it than one root: zones, key, database.
         "lake": LakeResource(root="" if location.is_remote else str(location.home)),
-        "engines": EnginesResource(profile=profile),
+        "engines": EnginesResource(profile=profile, budget=budget),
         "runner": RunnerResource(workers=workers),
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }

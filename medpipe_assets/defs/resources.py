@@ -152,15 +152,19 @@ class LakeResource(dg.ConfigurableResource[Lake]):
 
 
 class EnginesResource(dg.ConfigurableResource[Engines]):
-    """The engines of the four stages; an empty profile means the environment's (MEDPIPE_PROFILE)."""
+    """The engines of the four stages; what is not given is the environment's (MEDPIPE_PROFILE, ...)."""
 
     profile: str = ""
+    budget: float | None = None
     _engines: Engines | None = PrivateAttr(default=None)
 
     def open(self, location: LakeLocation) -> Engines:
         """The engines, made once a run: they share the run's budget and rates."""
         if self._engines is None:
-            self._engines = make_engines(Settings.load(self.profile), location)
+            settings = Settings.load(self.profile)
+            if self.budget is not None:
+                settings = settings.model_copy(update={"budget_dollars": self.budget})
+            self._engines = make_engines(settings, location)
         return self._engines
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
