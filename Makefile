@@ -34,11 +34,10 @@ setup: $(STAMP) ## Make the virtual environment and install medpipe into it
 run: setup ## Materialise the document graph over INPUT and print the result
 	@$(BIN)/medpipe run --lake "$(LAKE)" "$(INPUT)"
 
-# One thread: the stand-in's translator answers one call at a time.
 demo-aws: setup ## Run a few samples under the aws profile against a stand-in for AWS, and print the bill
 	@lake=$$(mktemp -d) && trap 'rm -rf "$$lake"' EXIT && cd samples/documents && \
 	PYTHONPATH="$(CURDIR)" $(CURDIR)/$(BIN)/python -m medpipe_tests.aws_double --port 0 \
-		env MEDPIPE_THREADS=1 $(CURDIR)/$(BIN)/medpipe run --lake "$$lake" --profile aws $(DEMO) && \
+		$(CURDIR)/$(BIN)/medpipe run --lake "$$lake" --profile aws $(DEMO) && \
 	echo "The bill, and what was not on it:" && \
 	$(CURDIR)/$(BIN)/medpipe query --lake "$$lake" "SELECT operation, round(sum(units), 0) AS units, unit, \
 		round(sum(dollars), 4) AS dollars, round(sum(saved_dollars), 4) AS saved, reason_saved \

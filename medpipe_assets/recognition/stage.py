@@ -39,7 +39,8 @@ def recognise_document(
             source, target, projection = (
                 sides.from_source(text, mention.spans) if reads_source else sides.from_english(text, mention.spans)
             )
-            entity_id = _entity_id(document_id, source, target, mention)
+            # Where English was read, two mentions of a segment may have one and the same place in the source.
+            entity_id = _entity_id(document_id, source if reads_source else [*source, *target], mention)
             if entity_id in seen:
                 continue
             seen.add(entity_id)
@@ -127,8 +128,8 @@ def _projection(other_side: list[Any], exact: bool) -> str:
     return "word" if exact else "segment"
 
 
-def _entity_id(document_id: str, source: list[Any], target: list[Any], mention: Mention) -> str:
-    spans = [list(span.values()) for span in source or target]
+def _entity_id(document_id: str, place: list[Any], mention: Mention) -> str:
+    spans = [list(span.values()) for span in place]
     identity = f"{document_id} {spans} {mention.category} {mention.type}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 

@@ -17,7 +17,7 @@ from medpipe_assets.aws.prices import price
 from medpipe_assets.aws.responses import response_key
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.text_chunks import chunks, inked
-from medpipe_assets.translation.engine import Translation
+from medpipe_assets.translation.engine import Translation, as_it_stands
 
 CODE_VERSION: Final = "1"
 """Raise it when the same answers would give other translations."""
@@ -147,7 +147,7 @@ def _as_they_stand(texts: Sequence[str]) -> list[Translation]:
     characters = sum(map(len, texts))
     if characters:
         record(Cost(SERVICE, OPERATION, characters, UNIT, 0.0, price(SERVICE, OPERATION).of(characters), ENGLISH))
-    return [Translation(text, None, "source") for text in texts]
+    return [as_it_stands(text) for text in texts]
 
 
 def _as_line(text: str) -> str:

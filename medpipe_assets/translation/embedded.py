@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.translation.apertium import ApertiumTranslation
-from medpipe_assets.translation.engine import Alignment, Translation, TranslationEngine
+from medpipe_assets.translation.engine import Translation, TranslationEngine, as_it_stands
 from medpipe_assets.translation.gloss import GlossTranslation
 
 
@@ -39,7 +39,7 @@ class EmbeddedTranslation:
             DocumentError: unsupported_language, or what the engine raises.
         """
         if language == "en":
-            return [_as_it_stands(text) for text in texts]
+            return [as_it_stands(text) for text in texts]
         for engine in self._engines:
             if engine.supports(language):
                 return engine.translate(texts, language)
@@ -49,8 +49,3 @@ class EmbeddedTranslation:
         """Stop the engines' child processes."""
         for engine in self._engines:
             engine.close()
-
-
-def _as_it_stands(text: str) -> Translation:
-    whole = (Alignment(0, len(text), 0, len(text)),) if text else ()
-    return Translation(text, whole, "source")

@@ -33,6 +33,11 @@ class Translation:
     unknown_words: int = 0
 
 
+def as_it_stands(text: str) -> Translation:
+    """The translation of a text that is English already: itself, aligned with itself."""
+    return Translation(text, (Alignment(0, len(text), 0, len(text)),) if text else (), "source")
+
+
 class TranslationEngine(Protocol):
     """Translates sentence-sized segments into English. Cheap to make; processes and models start on first use."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText
@@ -92,10 +93,14 @@ def _translator() -> EmbeddedTranslation:
     return EmbeddedTranslation()
 
 
+_TRANSLATING = Lock()
+
+
 def _translate(text: str, language: str) -> str:
     """Segment by segment; what stands between segments stays."""
     spans = split(text, language)
-    english = _translator().translate([text[begin:end] for begin, end in spans], language)
+    with _TRANSLATING:  # Apertium's pipes take one text at a time
+        english = _translator().translate([text[begin:end] for begin, end in spans], language)
     parts, position = [], 0
     for (begin, end), translation in zip(spans, english, strict=True):
         parts += [text[position:begin], translation.target_text]

@@ -3,9 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,14 +91,8 @@ def written(folder: Path, notes: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def knowledge() -> Engines:
-    """The local engines; the translator one call at a time, as it stands no threads."""
-    known, turn = embedded_engines(), Lock()
-
-    def translate(text: str, language: str) -> str:
-        with turn:
-            return known.translate(text, language)
-
-    return replace(known, translate=translate)
+    """The local engines behind the double."""
+    return embedded_engines()
 
 
 @pytest.fixture(scope="module")
@@ -184,17 +177,9 @@ def local(notes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gra
         yield graph
 
 
-UNALIGNED = pytest.mark.xfail(
-    strict=True, reason="English that Translate is spared has no alignment with itself: evidence is a whole segment"
-)
-MERGED = pytest.mark.xfail(
-    strict=True, reason="an entity's id knows its source spans alone: two of a kind in one segment become one"
-)
-
-
 @pytest.mark.parametrize(
     "table",
-    ["pages", "words", *(pytest.param(t, marks=UNALIGNED) for t in ("entities", "document_codes", "diagnoses"))],
+    ["pages", "words", "entities", "document_codes", "diagnoses"],
 )
 def test_english_documents_come_out_the_same_under_both_profiles(settled: Run, local: Graph, table: str) -> None:
     english = of_language(local, "en")
@@ -232,7 +217,6 @@ def test_evidence_of_a_translated_diagnosis_is_a_segment_of_its_page(settled: Ru
         assert evidence.strip()
 
 
-@MERGED
 def test_two_conditions_of_one_translated_sentence_are_two_entities(settled: Run) -> None:
     segments = {row["target_text"] for row in settled.graph.rows("segments")}
     assert sum("hypertension" in text and "asthma" in text for text in segments) == 1
@@ -374,7 +358,6 @@ def test_throttles_resets_and_refusals_lose_nothing_and_double_nothing(
     assert storm.paid() == calm.paid() == calm.billed(), "the table has each answer once; lost ones never came"
 
 
-@UNALIGNED
 @pytest.mark.slow
 def test_a_page_image_reads_the_same_through_textract(stand: Callable[..., Run], tmp_path: Path) -> None:
     run = stand()

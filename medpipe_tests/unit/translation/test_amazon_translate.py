@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from medpipe_assets.aws.metering import collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.translation.amazon_translate import TranslateTranslation
+from medpipe_assets.translation.engine import Alignment
 from medpipe_tests.unit.answers import Services, paid
 
 
@@ -70,7 +71,7 @@ def test_english_is_not_sent_and_the_saving_is_recorded() -> None:
     translate, services = engine()
     with collecting() as costs:
         (found,) = translate.translate(["No fever."], "en")
-    assert (found.target_text, found.quality, found.alignment) == ("No fever.", "source", None)
+    assert (found.target_text, found.quality, found.alignment) == ("No fever.", "source", (Alignment(0, 9, 0, 9),))
     assert services.sent == []
     assert [(c.dollars, c.units, c.reason_saved) for c in costs] == [(0.0, 9, "english")]
     assert costs[0].saved_dollars == pytest.approx(9 * 15e-6)
