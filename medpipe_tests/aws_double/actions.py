@@ -53,8 +53,8 @@ NOTES = {
 HEADER = """# AWS actions
 
 Every AWS action that medpipe asks for, by the part of it that does, as recorded while that part runs against the
-stand-ins of the tests (`make docs` writes this file anew; a test fails when it is stale). A deployment grants these
-and no others.
+stand-ins of the tests (`make docs` writes this file anew; a test fails when it is stale). A deployment grants these;
+what the recorded scenes do not reach (single DetectPHI, RxNorm and SNOMED calls, KMS, passing roles) is not here yet.
 
 | action | asked for by |
 |---|---|
