@@ -7,6 +7,7 @@ any of them.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 from medpipe_assets.aws.metering import collecting
 from medpipe_assets.coding import icd10cm
@@ -197,14 +198,14 @@ def _code(engine: CodingEngine, task: Task) -> Output:
     return Output(code_document(engine, texts, coded, mentions))
 
 
-def codable(texts: list[JoinedText], entity: Mapping[str, object], reads: str = "source") -> CodableMention:
+def codable(texts: list[JoinedText], entity: Mapping[str, Any], reads: str = "source") -> CodableMention:
     """An entity as a coder sees it: its spans within the joined text, of the side that the coder reads, that holds it.
 
     Raises:
         DocumentError: inconsistent, where its spans lie in texts of two languages.
     """
-    spans: Rows = entity["source_spans" if reads == "source" else "target_spans"]  # type: ignore[assignment]
-    traits = tuple(trait["name"] for trait in entity["traits"])  # type: ignore[attr-defined]
+    spans: Rows = entity["source_spans" if reads == "source" else "target_spans"]
+    traits = tuple(trait["name"] for trait in entity["traits"])
     places = [(span["page"], span.get("segment_index", WHOLE_PAGE)) for span in spans]
     for index, text in enumerate(texts):
         begins = {(piece.page, piece.segment_index): piece.begin for piece in text.pieces}
@@ -213,9 +214,9 @@ def codable(texts: list[JoinedText], entity: Mapping[str, object], reads: str = 
             return CodableMention(
                 text_index=index,
                 spans=tuple(offsets),
-                category=str(entity["category"]),
-                type=str(entity["type"]),
-                score=float(entity["score"]),  # type: ignore[arg-type]
+                category=entity["category"],
+                type=entity["type"],
+                score=entity["score"],
                 traits=traits,
                 asserted=is_asserted(traits),
             )
