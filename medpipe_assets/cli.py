@@ -193,7 +193,7 @@ def show(document: str, root: str, as_json: bool) -> None:
     from medpipe_assets.report import find_documents, story
 
     lake = _open(root)
-    wanted = Path(os.path.abspath(document)).as_uri() if os.path.lexists(document) else document  # noqa: PTH100
+    wanted = Path(os.path.abspath(document)).as_uri() if os.path.lexists(document) else document  # noqa: PTH100 - resolve() would follow links
     found = find_documents(lake, wanted)
     if not found:
         raise ConfigurationError(

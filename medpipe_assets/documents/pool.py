@@ -6,7 +6,6 @@ task is tried once more by itself, and then reported. Worker processes never out
 
 import ctypes
 import multiprocessing
-import os
 import signal
 import time
 import traceback
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from medpipe_assets.errors import DocumentError, Reason, RunStopError
@@ -155,7 +155,7 @@ def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentEr
 def where(error: BaseException) -> str:
     """The type of an exception and where it was raised: what can be told without its message."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}"
 
 

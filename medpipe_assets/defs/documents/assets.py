@@ -221,8 +221,8 @@ def assets(code_versions: Mapping[str, str]) -> list[dg.AssetsDefinition]:
     Args:
         code_versions: stage -> stage_version under the profile in force.
     """
-    upstream = [None, *code_versions]
-    made = [_stage_asset(stage, before, code_versions[stage]) for before, stage in zip(upstream, code_versions)]  # noqa: B905
+    before = [None, *list(code_versions)[:-1]]
+    made = [_stage_asset(s, b, code_versions[s]) for b, s in zip(before, code_versions, strict=True)]
     return [
         *made,
         _consumer_asset("diagnoses", ["icd10_mappings", "entities"]),
