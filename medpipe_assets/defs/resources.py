@@ -13,7 +13,9 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.coding.embedded import EmbeddedCoding
+from medpipe_assets.defs.aws import S3, Athena, AwsResource, PipesEmrServerless, PipesGlue, SecretsManager
 from medpipe_assets.documents.intake import read_list
 from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
@@ -43,7 +45,6 @@ Maker = Callable[[Surroundings], Any]
 def _paid_calls(settings: Settings, location: LakeLocation) -> Any:
     """One PaidCalls for all engines of a run: they share clients, rates, budget and the answers in the raw zone."""
     from medpipe_assets.aws.calls import PaidCalls
-    from medpipe_assets.aws.clients import Clients
     from medpipe_assets.aws.metering import Budget
     from medpipe_assets.aws.rates import DEFAULT_PER_SECOND, RateLimits
     from medpipe_assets.aws.responses import ResponseStore
@@ -94,6 +95,20 @@ def _ctranslate2(given: Surroundings) -> Any:
     return CTranslate2Translation(Path(given.settings.translation_model))
 
 
+def _batches(given: Surroundings) -> Any:
+    """Batch jobs, where the settings want them, and there is a role for them and a lake that they can reach."""
+    settings, location = given.settings, given.location
+    if settings.batch == "never" or (settings.batch == "auto" and not (settings.batch_role and location.is_remote)):
+        return None
+    if not settings.batch_role or not location.is_remote:
+        raise ConfigurationError("MEDPIPE_BATCH=always needs MEDPIPE_BATCH_ROLE, and a lake on S3")
+    from medpipe_assets.aws.batch_jobs import Batches, Place
+
+    bucket, _, prefix = location.zone("raw").removeprefix("s3://").partition("/")
+    place = Place(bucket, f"{prefix}/batches/".lstrip("/"), settings.batch_role, location.kms_key)
+    return Batches(given.calls(), place, settings.batch == "always", settings.batch_deadline_hours)
+
+
 ENGINES: Mapping[str, Mapping[str, Maker]] = {
     "extraction": {"embedded": lambda _: EmbeddedExtraction(), "textract": _textract},
     "translation": {
@@ -135,7 +150,7 @@ def make_engines(settings: Settings, location: LakeLocation) -> Engines:
                 f"there is no {stage} engine '{name}': set MEDPIPE_{stage.upper()}_ENGINE to one of {', '.join(makers)}"
             )
         made[stage] = makers[name](given)
-    return Engines(**made)
+    return Engines(**made, batches=_batches(given))
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
@@ -147,7 +162,7 @@ class LakeResource(dg.ConfigurableResource[Lake]):
     def open(self) -> Lake:
         """The lake, made where there is none yet."""
         if self._lake is None:
-            self._lake = Lake(lake_location(self.root))
+            self._lake = Lake(lake_location(self.root), Clients(Settings.load().region))
         return self._lake
 
 
@@ -265,4 +280,10 @@ def resources() -> dict[str, Any]:
         "runner": RunnerResource(),
         "reprocess": Reprocess.configure_at_launch(),
         "progress": log_progress,
+        "aws": AwsResource(),
+        "s3": S3(),
+        "athena": Athena(),
+        "secrets": SecretsManager(),
+        "pipes_glue": PipesGlue(),
+        "pipes_emr_serverless": PipesEmrServerless(),
     }

@@ -11,6 +11,7 @@ import dagster as dg
 
 from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, SentInFile, Severity, SnsChannel
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.resources import LakeResource, private_errors
 from medpipe_assets.documents.costs import tells_budget_reached
 from medpipe_assets.errors import Reason
@@ -84,9 +85,8 @@ def failures_in(instance: dg.DagsterInstance, run_id: str) -> Iterator[Failed]:
             yield Failed(data.asset_key.to_user_string(), data.check_name, counts, warns=warns)
 
 
-def alerts_for(settings: Settings, location: LakeLocation) -> Alerts:
+def alerts_for(settings: Settings, location: LakeLocation, clients: Clients) -> Alerts:
     """Log and file; with MEDPIPE_ALERT_TOPIC its subscribers, too. What was sent is remembered beside the lake."""
-    clients = Clients(settings.region)
     sent = (
         SentInBucket(clients, f"{location.zone('staging')}/alerts")
         if location.is_remote
@@ -95,7 +95,7 @@ def alerts_for(settings: Settings, location: LakeLocation) -> Alerts:
     return Alerts(sent, [SnsChannel(clients, settings.alert_topic)] if settings.alert_topic else [])
 
 
-def _tell(context: dg.RunStatusSensorContext, lake: Lake, *, has_failed: bool) -> None:
+def _tell(context: dg.RunStatusSensorContext, lake: Lake, clients: Clients, *, has_failed: bool) -> None:
     run = context.dagster_run
     day = run.tags.get("dagster/partition")
     ids = {"job": run.job_name, "run_id": run.run_id, **({"day": day} if day else {})}
@@ -104,7 +104,7 @@ def _tell(context: dg.RunStatusSensorContext, lake: Lake, *, has_failed: bool) -
     if any(f.check == QUARANTINE_CHECK for f in failed):
         standing = open_failures(lake)
         reasons.update(Reason(row["reason"]) for row in standing if row["ingest_date"].isoformat() == day)
-    alerts = alerts_for(Settings.load(), lake.location)
+    alerts = alerts_for(Settings.load(), lake.location, clients)
     for alert in alerts_of(failed, ids, has_failed=has_failed, reasons=reasons):
         alerts.send(alert)
 
@@ -113,9 +113,9 @@ def _tell(context: dg.RunStatusSensorContext, lake: Lake, *, has_failed: bool) -
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Alerts when a run fails, with the checks that did, or when its budget is reached.",
 )
-def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource) -> None:
+def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource, aws: AwsResource) -> None:
     with private_errors():
-        _tell(context, lake.open(), has_failed=True)
+        _tell(context, lake.open(), aws.clients(), has_failed=True)
 
 
 @dg.run_status_sensor(
@@ -123,6 +123,6 @@ def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource) -
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Alerts when a run went through with a check that failed, such as the share of quarantined documents.",
 )
-def finished_run_alerts(context: dg.RunStatusSensorContext, lake: LakeResource) -> None:
+def finished_run_alerts(context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource) -> None:
     with private_errors():
-        _tell(context, lake.open(), has_failed=False)
+        _tell(context, lake.open(), aws.clients(), has_failed=False)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from medpipe_assets.aws.clients import Clients
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.partitions import today
 from medpipe_assets.defs.documents.sensors import bucket_of
 from medpipe_assets.defs.resources import LakeResource, private_errors
@@ -22,14 +22,16 @@ OWNERS = ["team:clinical-data"]
     description="Compares the bucket with what was taken in: what no message announced is receipted, what is gone is "
     "recorded, and dead letters (MEDPIPE_INBOX_DEAD_LETTERS) go into quarantine. The sensors run what it finds.",
 )
-def inbox_reconciliation(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def inbox_reconciliation(
+    context: dg.AssetExecutionContext, lake: LakeResource, aws: AwsResource
+) -> dg.MaterializeResult:
     with private_errors():
         settings, opened, day = Settings.load(), lake.open(), today()
         if not is_remote(settings.inbox):
             raise ConfigurationError(NOT_ON_S3)
-        found = reconcile(opened, bucket_of(settings, opened), day, run_id=context.run.run_id)
-        client, url = Clients(settings.region).client("sqs"), settings.inbox_dead_letters
-        letters = dead_letters(url, client) if url else []
+        found = reconcile(opened, bucket_of(settings, opened, aws.clients()), day, run_id=context.run.run_id)
+        url = settings.inbox_dead_letters
+        letters = dead_letters(url, aws.clients().client("sqs")) if url else []
         new = quarantine_letters(opened, letters, day, run_id=context.run.run_id)
     return dg.MaterializeResult(
         metadata={

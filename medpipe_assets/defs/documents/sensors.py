@@ -9,6 +9,7 @@ from functools import partial
 import dagster as dg
 
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.jobs import documents_job
 from medpipe_assets.defs.documents.partitions import today
 from medpipe_assets.defs.resources import LakeResource, private_errors
@@ -124,14 +125,16 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Lists the bucket of MEDPIPE_INBOX=s3://bucket/prefix and runs the day for what is new there.",
 )
-def s3_inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+def s3_inbox_sensor(
+    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource
+) -> dg.SensorResult | dg.SkipReason:
     before = json.loads(context.cursor or "{}")
     with _plain_errors():
         settings = Settings.load()
         if (kind := watched(settings)) != "bucket":
             return dg.SkipReason(ELSEWHERE["bucket", kind])
         opened = lake.open()
-        arrivals, listed = advance(before.get("listed", ""), bucket_of(settings, opened).listing())
+        arrivals, listed = advance(before.get("listed", ""), bucket_of(settings, opened, aws.clients()).listing())
         receive(opened, arrivals, today())
         receipts = pending_receipts(opened)
     asked, cursor = requests(receipts, before.get("asked"), _active_days(context))
@@ -144,29 +147,32 @@ def s3_inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Drains the queue that S3 notifies (MEDPIPE_INBOX_QUEUE) and runs the days that the news concern.",
 )
-def sqs_inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+def sqs_inbox_sensor(
+    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource
+) -> dg.SensorResult | dg.SkipReason:
     with _plain_errors():
         settings = Settings.load()
         if (kind := watched(settings)) != "queue":
             return dg.SkipReason(ELSEWHERE["queue", kind])
         opened = lake.open()
         record = partial(record_news, opened, day=today(), run_id="sqs_inbox_sensor")
-        client = Clients(settings.region).client("sqs")
-        report = drain(settings.inbox_queue, client, record, DRAIN_SECONDS, holds=_of_interest(settings, opened))
+        clients = aws.clients()
+        holds = _of_interest(settings, opened, clients)
+        report = drain(settings.inbox_queue, clients.client("sqs"), record, DRAIN_SECONDS, holds=holds)
         receipts = pending_receipts(opened)
     context.log.info(f"drained {asdict(report)}")
     asked, cursor = requests(receipts, context.cursor, _active_days(context))
     return _told(context, asked, cursor, f"nothing new in the queue ({report.messages} messages)")
 
 
-def bucket_of(settings: Settings, lake: Lake) -> S3Inbox:
+def bucket_of(settings: Settings, lake: Lake, clients: Clients) -> S3Inbox:
     """The inbox on S3 that MEDPIPE_INBOX names, less the lake itself."""
-    return s3_inbox(settings.inbox, Clients(settings.region), map(lake.location.zone, ZONES))
+    return s3_inbox(settings.inbox, clients, map(lake.location.zone, ZONES))
 
 
-def _of_interest(settings: Settings, lake: Lake) -> Callable[[str], bool]:
+def _of_interest(settings: Settings, lake: Lake, clients: Clients) -> Callable[[str], bool]:
     """Which URIs are taken in: those of MEDPIPE_INBOX; where that is not on S3, all that the queue tells of."""
     if is_remote(settings.inbox):
-        return bucket_of(settings, lake).holds
+        return bucket_of(settings, lake, clients).holds
     zones = tuple(f"{lake.location.zone(name)}/" for name in ZONES)
     return lambda uri: not uri.startswith(zones)

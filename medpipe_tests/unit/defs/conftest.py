@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from moto import mock_aws
 
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents import sensors
 from medpipe_assets.defs.resources import LakeResource
 from medpipe_assets.inbox import sqs
@@ -99,7 +100,9 @@ def tick(lake: Lake) -> Iterator[Tick]:
 
         def once(sensor: Any, cursor: str | None = None) -> Any:
             context = dg.build_sensor_context(
-                instance=instance, cursor=cursor, resources={"lake": LakeResource(root=str(lake.location.home))}
+                instance=instance,
+                cursor=cursor,
+                resources={"lake": LakeResource(root=str(lake.location.home)), "aws": AwsResource()},
             )
             return sensor(context)
 

@@ -12,6 +12,7 @@ import pytest
 
 from medpipe_assets.aws.alerts import Kind, Severity
 from medpipe_assets.aws.metering import BudgetReachedError
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.alerts import (
     QUARANTINE_CHECK,
     Failed,
@@ -105,7 +106,7 @@ def ends(lake: Lake) -> Any:
                 dagster_instance=instance,
                 dagster_run=done.dagster_run,
                 dagster_event=done.all_events[-1],
-                resources={"lake": LakeResource(root=str(lake.location.home))},
+                resources={"lake": LakeResource(root=str(lake.location.home)), "aws": AwsResource()},
             )
             for _ in range(times):
                 sensor(context if done.success else context.for_run_failure())

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.partitions import today
 from medpipe_assets.defs.documents.reconciliation import inbox_reconciliation
 from medpipe_assets.defs.documents.sensors import inbox_sensor, s3_inbox_sensor, sqs_inbox_sensor
@@ -29,7 +30,7 @@ def waiting(lake: Lake) -> list[str]:
 
 def reconcile(lake: Lake) -> dict[str, Any]:
     with dg.DagsterInstance.ephemeral() as instance:
-        resources = {"lake": LakeResource(root=str(lake.location.home))}
+        resources = {"lake": LakeResource(root=str(lake.location.home)), "aws": AwsResource()}
         done = dg.materialize([inbox_reconciliation], instance=instance, resources=resources)
         (event,) = done.get_asset_materialization_events()
         metadata = event.step_materialization_data.materialization.metadata
