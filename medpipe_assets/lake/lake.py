@@ -153,6 +153,18 @@ class Lake:
             rows = rows.filter(pc.is_in(rows["document_id"], pa.array(sorted(documents), pa.string())))
         return rows.select(wanted)
 
+    def snapshot_id(self, name: str, as_of: dt.datetime | None = None) -> int | None:
+        """The snapshot that is current, or was at a past time; None before the first.
+
+        Raises:
+            ConfigurationError: as `files`.
+        """
+        table = self.table(name)
+        if as_of is not None:
+            return _snapshot_at(name, table, as_of)
+        current = table.current_snapshot()
+        return None if current is None else current.snapshot_id
+
     def contents(self, name: str, as_of: dt.datetime | None = None) -> pa.Table | list[str]:
         """A table for an engine that reads local files only: the files of a local lake, the rows of a remote one.
 

@@ -121,13 +121,14 @@ def _settled(verdict: Verdict | None, stage_version: str, input_version: str) ->
     )
 
 
-def first_days(lake: Lake) -> dict[str, dt.date]:
-    """The day of each document: that of its first receipt.
+def first_days(lake: Lake, snapshot_id: int | None = None) -> dict[str, dt.date]:
+    """The day of each document: that of its first receipt; as of a snapshot of document_sources, where one is given.
 
     First by sequence, not by date: a receipt of an older day that is taken in late would move the document to a day on
     which no stage has seen it.
     """
-    rows = lake.read("document_sources", ("document_id", "ingest_date", "sequence")).sort_by("sequence")
+    names = ("document_id", "ingest_date", "sequence")
+    rows = lake.read("document_sources", names, snapshot_id=snapshot_id).sort_by("sequence")
     days: dict[str, dt.date] = {}
     for document_id, day in zip(rows["document_id"].to_pylist(), rows["ingest_date"].to_pylist(), strict=True):
         if document_id is not None:
