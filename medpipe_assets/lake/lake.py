@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -62,12 +62,19 @@ class Lake:
 
     Attributes:
         raw: the raw zone. Objects there are written once and never changed.
+        tables: the contracts of its tables, by name.
     """
 
-    def __init__(self, location: LakeLocation, clients: Clients | None = None) -> None:
+    def __init__(
+        self,
+        location: LakeLocation,
+        clients: Clients | None = None,
+        tables: Mapping[str, TableContract] = TABLES,
+    ) -> None:
         location.create()
         self._clients = clients or Clients()
         self.location = location
+        self.tables = tables
         self.raw: ObjectStore = store_at(location.raw, location.kms_key, self._clients)
         self.leases: Leases = (
             S3Leases(S3Objects(location.parquet, location.kms_key, self._clients))
@@ -86,7 +93,7 @@ class Lake:
         try:
             table = self._catalog.load_table(self._identifier(name))
         except NoSuchTableError:
-            return self._create(TABLES[name])
+            return self._create(self.tables[name])
         except (ClientError, BotoCoreError) as error:
             raise fault(error, "GetTable", "glue") from None
         if self.location.is_remote and table.location() != self._root_of(name):
@@ -99,7 +106,7 @@ class Lake:
         return f"{self._namespace}.{name}"
 
     def _root_of(self, name: str) -> str:
-        return f"{self.location.zone(TABLES[name].zone)}/{name}"
+        return f"{self.location.zone(self.tables[name].zone)}/{name}"
 
     def _create(self, contract: TableContract) -> Table:
         identifier = self._identifier(contract.name)
@@ -146,9 +153,10 @@ class Lake:
             documents: only these documents' rows.
             snapshot_id: time travel.
         """
-        wanted = TABLES[name].schema.names if columns is None else list(columns)
+        contract = self.tables[name]
+        wanted = contract.schema.names if columns is None else list(columns)
         needed = wanted if documents is None or "document_id" in wanted else [*wanted, "document_id"]
-        rows = _scan(self.table(name), name, needed, _filter(days, stage, documents), snapshot_id)
+        rows = _scan(self.table(name), contract, needed, _filter(days, stage, documents), snapshot_id)
         if documents is not None:
             rows = rows.filter(pc.is_in(rows["document_id"], pa.array(sorted(documents), pa.string())))
         return rows.select(wanted)
@@ -173,13 +181,13 @@ class Lake:
         """
         if not self.location.is_remote:
             return self.files(name, as_of)
-        table = self.table(name)
+        table, contract = self.table(name), self.tables[name]
         if as_of is None:
-            return _scan(table, name, TABLES[name].schema.names)
+            return _scan(table, contract, contract.schema.names)
         snapshot_id = _snapshot_at(name, table, as_of)
         if snapshot_id is None:
-            return empty(name)
-        return _scan(table, name, TABLES[name].schema.names, snapshot_id=snapshot_id)
+            return contract.schema.empty_table()
+        return _scan(table, contract, contract.schema.names, snapshot_id=snapshot_id)
 
     def files(self, name: str, as_of: dt.datetime | None = None) -> list[str]:
         """Paths of the Parquet files that make up a table now, or at a past time (none before its first snapshot).
@@ -199,7 +207,7 @@ class Lake:
         Raises:
             ValueError: where the rows do not fit the contract (a null where none may be, a column missing).
         """
-        rows = conform(TABLES[name], rows)
+        rows = conform(self.tables[name], rows)
         if replace is not None:
             self.change(name, lambda table: overwrite(table, rows, replace))
         elif rows.num_rows:
@@ -220,8 +228,8 @@ class Lake:
 
     def rewrite(self, name: str, day: dt.date) -> bool:
         """Write a day's rows anew, as one file a partition; False, and nothing done, where others changed them then."""
-        table = self.table(name)
-        rows = _scan(table, name, TABLES[name].schema.names, days_in([day]))
+        table, contract = self.table(name), self.tables[name]
+        rows = _scan(table, contract, contract.schema.names, days_in([day]))
         try:
             overwrite(table, rows, days_in([day]))  # of the very snapshot that was read
         except (CommitFailedException, ValidationException):
@@ -248,15 +256,15 @@ def raw_key(document_id: str) -> str:
 
 def _scan(
     table: Table,
-    name: str,
+    contract: TableContract,
     columns: Sequence[str],
     row_filter: BooleanExpression | None = None,
     snapshot_id: int | None = None,
 ) -> pa.Table:
     """Rows in the contract's schema."""
     scan = table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=tuple(columns), snapshot_id=snapshot_id)
-    schema = TABLES[name].schema
-    return scan.to_arrow().select(list(columns)).cast(pa.schema([schema.field(c) for c in columns]))
+    schema = pa.schema([contract.schema.field(c) for c in columns])
+    return scan.to_arrow().select(list(columns)).cast(schema)
 
 
 def _snapshot_at(name: str, table: Table, as_of: dt.datetime) -> int | None:

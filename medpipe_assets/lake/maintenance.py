@@ -30,10 +30,10 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
     """
     now = now or dt.datetime.now(dt.UTC)
     report: Counter[str] = Counter(days_compacted=0, snapshots_expired=0, files_removed=0, bytes_removed=0)
-    for name in TABLES:
+    for name in lake.tables:
         if lake.exists(name):
             report["days_compacted"] += _compact(lake, name)
-    for name in TABLES:
+    for name in lake.tables:
         if lake.exists(name):
             with lake.leases.hold(name) as lease, lake.leases.commit(lease):
                 report["snapshots_expired"] += _expire(lake, name, now - dt.timedelta(days=KEEP_SNAPSHOTS_DAYS))
@@ -45,7 +45,7 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
 
 
 def _compact(lake: Lake, name: str) -> int:
-    if "ingest_date" not in TABLES[name].partition_by:
+    if "ingest_date" not in lake.tables[name].partition_by:
         return 0  # a few rows, written when an engine changes
     partitions = Counter(
         (task.file.partition[-1], task.file.file_path.rsplit("/", 1)[0])

@@ -14,7 +14,6 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from medpipe_assets.lake.lake import Lake, conform, days_in, overwrite
 from medpipe_assets.lake.leases import Lease
-from medpipe_assets.lake.schemas import TABLES
 
 Findings = Mapping[str, Collection[str]]
 """Offending document ids by name of the check."""
@@ -53,11 +52,11 @@ def publish(
         ValueError: where the rows do not fit the contract, or are of other days, which they would double unseen.
     """
     table = lake.table(name)
-    rows = conform(TABLES[name], rows)
+    rows = conform(lake.tables[name], rows)
     if not set(rows["ingest_date"].unique().to_pylist()) <= set(notes):
         raise ValueError(f"{name}: rows of days that are not to be published")
     if table.current_snapshot() is None:
-        table.append(TABLES[name].schema.empty_table())
+        table.append(lake.tables[name].schema.empty_table())
     _remove_branches(lake, table, lease)
     snapshot = table.current_snapshot()
     assert snapshot is not None

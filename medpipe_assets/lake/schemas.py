@@ -358,6 +358,94 @@ STAGE_VERSIONS = TableContract(
     partition_by=("stage",),
 )
 
+DATASET = Column("dataset", pa.string(), "name of the dataset")
+LOAD_DATE = Column("load_date", pa.date32(), "UTC day of the load")
+FILE_ID = Column("file_id", pa.string(), "SHA-256 of the file's bytes, hex")
+
+DATASET_FILES = TableContract(
+    "dataset_files",
+    "parquet",
+    "a version of a file received for a dataset",
+    (
+        DATASET,
+        LOAD_DATE,
+        FILE_ID,
+        Column("uri", pa.string(), "where it came from", phi=True),
+        Column("version", pa.string(), "what the place says of the version: size and change time, or an ETag"),
+        Column("size_bytes", pa.int64(), "length in bytes"),
+        Column("sequence", pa.int64(), "order of receipt within the dataset, from 1"),
+        Column("received_at", TIMESTAMP, "when it was received (UTC)"),
+        Column("raw_key", pa.string(), "key of the bytes in the raw zone"),
+        *RUN,
+    ),
+    partition_by=("dataset",),
+)
+
+DATASET_FLATTENED = TableContract(
+    "dataset_flattened",
+    "parquet",
+    "a file made into flat records by a version of contract and code",
+    (
+        DATASET,
+        LOAD_DATE,
+        FILE_ID,
+        Column("flatten_version", pa.string(), "hash of what the contract says of the source, and the code version"),
+        Column("path", pa.string(), "key of the records in the preprocessed zone: Parquet, or NDJSON where nested"),
+        Column("format", pa.string(), "'csv' or 'json'"),
+        Column("encoding", pa.string(), "of the text, found by evidence"),
+        Column("delimiter", pa.string(), "of CSV", nullable=True),
+        Column("layout", pa.string(), "the contract's layout that it has", nullable=True),
+        Column("records", pa.int64(), "records found, blank ones and repeated headers included"),
+        Column("rows", pa.int64(), "records that went on"),
+        Column("rejected", pa.int64(), "records that could not be read, see dataset_rejects"),
+        Column("columns", pa.string(), "JSON: the file's own columns with inferred type and the field each became"),
+        Column("absent", pa.string(), "fields that it does not have, separated by spaces"),
+        *RUN,
+    ),
+    partition_by=("dataset",),
+)
+
+DATASET_REJECTS = TableContract(
+    "dataset_rejects",
+    "parquet",
+    "a record that was not loaded",
+    (
+        DATASET,
+        LOAD_DATE,
+        FILE_ID,
+        Column("stage", pa.string(), "'flattened' or 'loaded'"),
+        Column("row_number", pa.int64(), "record's number in the file, from 1"),
+        Column("column", pa.string(), "the column that is wrong; null where it is the whole record", nullable=True),
+        Column("reason", pa.string(), "why: malformed, blank, repeated_header, missing, invalid, or a rule's name"),
+        Column("record", pa.string(), "the record as it was read, JSON or a line of text", nullable=True, phi=True),
+        *RUN,
+    ),
+    partition_by=("dataset", "load_date"),
+)
+
+DATASET_LOADS = TableContract(
+    "dataset_loads",
+    "parquet",
+    "a published load: a day's files of a dataset",
+    (
+        DATASET,
+        LOAD_DATE,
+        Column("load_version", pa.string(), "hash of the files, the contract and the code"),
+        Column("files", pa.int64(), "files of the day"),
+        Column("rows_in", pa.int64(), "records found in them"),
+        Column("rows_out", pa.int64(), "rows of them that stand in the table"),
+        Column("rows_rejected", pa.int64(), "records rejected, here and when they were flattened"),
+        Column("rejected_by_reason", pa.string(), "JSON: reason -> records"),
+        Column("duplicates", pa.int64(), "records that lost against another of the same key, here or in the table"),
+        Column("rows_replaced", pa.int64(), "rows of the table that were superseded or removed"),
+        Column("nulled", pa.int64(), "values that did not fit and were made null, as the contract allows"),
+        Column("partitions", pa.string(), "partitions written, separated by spaces; '*' where the table has none"),
+        Column("snapshot_id", pa.int64(), "Iceberg snapshot that was published", nullable=True),
+        *RUN,
+    ),
+    partition_by=("dataset",),
+)
+
 TABLES: Mapping[str, TableContract] = {
     contract.name: contract
     for contract in (
@@ -375,6 +463,10 @@ TABLES: Mapping[str, TableContract] = {
         COSTS,
         DIAGNOSES,
         DOCUMENT_SUMMARY,
+        DATASET_FILES,
+        DATASET_FLATTENED,
+        DATASET_REJECTS,
+        DATASET_LOADS,
     )
 }
 

@@ -1,0 +1,1 @@
+"""EtLT: from a dataset's contract to its files, flattened records, typed table and result tables."""
