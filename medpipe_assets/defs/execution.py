@@ -27,6 +27,11 @@ nux:
 concurrency:
   runs:
     max_concurrent_runs: 2
+  pools:
+    # Assets that call a service are in its pool: textract, translate, comprehend_medical, athena. Rates are kept by
+    # process, so a limit of 1 keeps those of the account: `dagster instance concurrency set textract 1`. No pool has a
+    # limit until it is given one. A run that was killed keeps its slot until you free it (UI: Deployment, Concurrency).
+    granularity: op
 retention:
   sensor:
     purge_after_days: {skipped: 2, failure: 30, success: 30}

@@ -24,6 +24,17 @@ GROUP = "documents"
 OWNERS = ["team:clinical-data"]
 RETRY = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+POOLS: Mapping[str, str] = {
+    "extracted_text": "textract",
+    "translated_text": "translate",
+    "entities": "comprehend_medical",
+    "icd10_mappings": "comprehend_medical",
+    "diagnoses": "athena",
+    "document_summary": "athena",
+}
+"""The service that an asset's engine calls under the profile aws: its Dagster pool, whatever the profile in force, so
+that the graph is the same everywhere. Limits are the instance's; without one, a pool costs and holds back nothing."""
+
 DESCRIPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "raw_documents": (
         "Documents as received: intake of the day's receipts into the raw zone, each told apart by its content. "
@@ -89,6 +100,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         code_version=code_version,
         metadata=_definition_metadata(*tables_of(stage)),
         retry_policy=RETRY,
+        pool=POOLS.get(stage),
     )
     def run(
         context: dg.AssetExecutionContext,
@@ -156,6 +168,7 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
         description=description,
         metadata=_definition_metadata(TABLES[name]),
         check_specs=[audited],
+        pool=POOLS[name],
     )
     def run(
         context: dg.AssetExecutionContext, lake: LakeResource, reprocess: Reprocess, progress: dg.ResourceParam[Any]
