@@ -3,6 +3,8 @@
 Nothing is called here; batch jobs are in aws/batch_jobs.py, prices in aws/prices.py.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +15,10 @@ QUOTAS = "https://docs.aws.amazon.com/comprehend-medical/latest/dev/comprehendme
 SYNC_CHARACTERS_A_SECOND = 40_000
 SYNC_REQUESTS_A_SECOND = 100
 """Default quotas of DetectEntitiesV2, DetectPHI, InferICD10CM and InferRxNorm in a region. Source: QUOTAS."""
+
+QUOTAS_A_SECOND: Mapping[str, tuple[float, float]] = {"InferSNOMEDCT": (5_000, 2), "TranslateText": (math.inf, 20)}
+"""Characters and requests of other operations. Source: QUOTAS; for Translate, which no longer publishes its own, the
+last that it did: https://docs.aws.amazon.com/translate/latest/dg/limits-guidelines.html"""
 
 SAME = 0.01
 """Prices that differ by a smaller share than this are the same."""
@@ -39,10 +45,12 @@ class Terms:
     batch_characters_a_second: float = 10 * SYNC_CHARACTERS_A_SECOND
 
 
-def terms(operation: str, job: str) -> Terms:
-    """The list prices of a Comprehend Medical operation and its job, with default quotas."""
-    service = "comprehendmedical"
-    return Terms(price(service, operation).of(1), price(service, job).of(1))
+def terms(service: str, operation: str, job: str) -> Terms:
+    """The list prices of an operation and its job, with default quotas."""
+    ways = (price(service, operation), price(service, job))
+    sync, batch = (way.of(UNIT_CHARACTERS if way.unit == "character" else 1) for way in ways)
+    characters, requests = QUOTAS_A_SECOND.get(operation, (SYNC_CHARACTERS_A_SECOND, SYNC_REQUESTS_A_SECOND))
+    return Terms(sync, batch, characters_a_second=characters, requests_a_second=requests)
 
 
 def choose_batch(characters: int, documents: int, deadline_hours: float, prices: Terms) -> Literal["sync", "batch"]:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,6 +28,9 @@ class Settings(BaseSettings):
     inbox_queue: str = Field(default="", description="URL of the SQS queue that tells what arrives on S3")
     inbox_dead_letters: str = Field(default="", description="URL of that queue's dead-letter queue")
     alert_topic: str = Field(default="", description="ARN of the SNS topic that alerts go to, beside log and file")
+    telemetry: str = Field(
+        default="", description="metrics as JSON lines: stdout, stderr, a file or off; empty: stdout under profile aws"
+    )
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0, description="worker processes; 0: none")
     task_seconds: float = Field(default=900.0, gt=0, description="longest for one document in one stage, seconds")
     chunk_documents: int = Field(default=500, ge=1, description="most documents between two commits")
@@ -39,6 +43,11 @@ class Settings(BaseSettings):
         default_factory=dict, description='quotas as JSON, e.g. {"textract.DetectDocumentText": 25}'
     )
     threads: int = Field(default=16, ge=1, description="documents that wait for AWS services at once")
+    batch: Literal["auto", "never", "always"] = Field(
+        default="auto", description="batch jobs for a day's calls: by cost and time, never, or always"
+    )
+    batch_role: str = Field(default="", description="ARN of the role with which batch jobs read the lake; empty: none")
+    batch_deadline_hours: float = Field(default=4.0, gt=0, description="time for a day's calls in a stage, hours")
     codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
     textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
     terminology: list[str] = Field(default_factory=list, description="Amazon Translate custom terminologies, as JSON")

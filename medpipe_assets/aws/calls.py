@@ -26,6 +26,8 @@ from medpipe_assets.errors import DocumentError, Reason
 STORED = "stored"
 """reason_saved of a call whose answer was in the store."""
 
+PREPAID = "$prepaid"
+"""In a stored answer that a batch job gave: the job's operation, until a call takes the answer and has its cost."""
 
 FORGOTTEN = "InvalidJobIdException"
 """What a service says of a job whose results it no longer keeps (Textract: after seven days)."""
@@ -227,12 +229,21 @@ class PaidCalls:
         with self._turn(key):
             stored = self.store.get(key)
             if stored is not None:
-                record(dataclasses.replace(cost, dollars=0.0, saved_dollars=cost.dollars, reason_saved=STORED))
+                record(self._of_stored(key, stored, cost))
                 return stored
             response = self._metered(cost, pay)
             with suppress(DocumentError):  # the answer is here and paid: a store that is away must not lose it
                 self.store.put(key, response)
             return response
+
+    def _of_stored(self, key: str, stored: dict[str, Any], cost: Cost) -> Cost:
+        """What a stored answer costs: nothing; or, taken for the first time, its share of the job that gave it."""
+        job = stored.pop(PREPAID, None)
+        if job is None:
+            return dataclasses.replace(cost, dollars=0.0, saved_dollars=cost.dollars, reason_saved=STORED)
+        assert self.store is not None
+        self.store.put(key, stored)
+        return dataclasses.replace(cost, operation=job, dollars=price(cost.service, job).of(cost.units))
 
     def _metered(self, cost: Cost, pay: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         self.budget.reserve(cost.dollars)

@@ -4,11 +4,14 @@ This is the one place where engines meet tables. Stages are data made from the f
 any of them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from medpipe_assets.aws.batch_jobs import Batches, Rehearsal
 from medpipe_assets.aws.metering import collecting
 from medpipe_assets.coding import icd10cm
 from medpipe_assets.coding.engine import CodableMention, CodableText, CodingEngine
@@ -41,12 +44,13 @@ CODE_VERSIONS: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Engines:
-    """The engine of each stage."""
+    """The engine of each stage, and the batch jobs that may answer ahead what engines ask of services; None: none."""
 
     extraction: ExtractionEngine
     translation: TranslationEngine
     recognition: RecognitionEngine
     coding: CodingEngine
+    batches: Batches | None = None
 
 
 def _billable(code: str) -> bool | None:
@@ -107,6 +111,11 @@ def stages(engines: Engines, raw: ObjectStore) -> dict[str, Stage]:
         raw: the raw zone's store.
     """
     e = engines
+    asking: Mapping[str, tuple[Any, Callable[[Any, Task], Output]]] = {
+        "translated_text": (e.translation, _translate),
+        "entities": (e.recognition, _recognise),
+        "icd10_mappings": (e.coding, _code),
+    }
     processes: Mapping[str, tuple[str, Callable[[Task], Output], Place]] = {
         "raw_documents": ("content", partial(_inspect, raw), Place.HERE),
         "extracted_text": (
@@ -114,9 +123,7 @@ def stages(engines: Engines, raw: ObjectStore) -> dict[str, Stage]:
             partial(_extract, e.extraction, raw),
             _place(e.extraction, Place.PROCESSES),
         ),
-        "translated_text": (_label(e.translation), partial(_translate, e.translation), _place(e.translation)),
-        "entities": (_label(e.recognition), partial(_recognise, e.recognition), _place(e.recognition)),
-        "icd10_mappings": (_label(e.coding), partial(_code, e.coding), _place(e.coding)),
+        **{name: (_label(engine), partial(ask, engine), _place(engine)) for name, (engine, ask) in asking.items()},
     }
     return {
         name: Stage(
@@ -126,9 +133,32 @@ def stages(engines: Engines, raw: ObjectStore) -> dict[str, Stage]:
             process=partial(_metered, process),
             place=place,
             check=partial(check_rules, name),
+            prepare=_prepared(e.batches, name, *asking[name]) if name in asking else None,
         )
         for name, (label, process, place) in processes.items()
     }
+
+
+def _prepared(
+    batches: Batches | None, name: str, engine: Any, ask: Callable[[Any, Task], Output]
+) -> Callable[[dt.date, Callable[[], Iterator[Task]]], None] | None:
+    """What has a stage's calls answered ahead: the stage goes through its work with a rehearsal for its engine's `calls`.
+
+    None without batch jobs, and for engines that call nothing.
+    """
+    if batches is None or not hasattr(engine, "calls"):
+        return None
+
+    def prepare(day: dt.date, tasks: Callable[[], Iterator[Task]]) -> None:
+        def rehearse(rehearsal: Rehearsal) -> None:
+            rehearsing = replace(engine, calls=rehearsal)
+            for task in tasks():
+                with suppress(Exception):  # it comes again, and is told of, when the document is processed
+                    ask(rehearsing, task)
+
+        batches.prefetch(f"{name}/{day.isoformat()}", rehearse)
+
+    return prepare
 
 
 def _place(engine: object, otherwise: Place = Place.HERE) -> Place:

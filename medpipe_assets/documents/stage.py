@@ -76,6 +76,9 @@ class Stage:
         process: makes a document's output; raises DocumentError. Picklable for processes.
         place: where documents are processed: in processes where parsing may crash, in threads for services.
         check: offending document ids by check name, given the chunk's tables and those read.
+        prepare: what is done once for all of a day's work list before the first of its documents is processed, such as
+            asking a service about all of them at once. It is given the day and a function that reads the tasks, anew
+            each time, a batch after the other. None: nothing.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Stage:
     process: Callable[[Task], Output]
     place: Place
     check: Callable[[Tables], Mapping[str, Collection[str]]]
+    prepare: Callable[[dt.date, Callable[[], Iterator[Task]]], None] | None = None
 
     @property
     def version(self) -> str:
@@ -210,12 +214,22 @@ def run_stage(
         if work.input_versions:
             with lake.leases.commit(lease):
                 _describe_version(lake, stage, run_id)
+            _prepare(lake, stage, day, work, chunks)
             _run_chunks(lake, stage, day, work, lease, report, run_id, pool, chunks, progress)
         if work.redo:
             with lake.leases.commit(lease):
                 sweep(lake, stage.name, day)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _prepare(lake: Lake, stage: Stage, day: dt.date, work: Work, settings: ChunkSettings) -> None:
+    def tasks() -> Iterator[Task]:
+        for ids in _batches(list(work.input_versions), settings.documents):
+            yield from _tasks(ids, _read(lake, stage, day, ids))
+
+    if stage.prepare is not None:
+        stage.prepare(day, tasks)
 
 
 def _run_chunks(

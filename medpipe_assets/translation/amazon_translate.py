@@ -5,16 +5,14 @@ What a segment is belongs to segments.py; storing, metering and retrying to aws/
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from medpipe_assets.aws.batch_jobs import Place, Wanted, prefetch, translation_job
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.limits import limit
 from medpipe_assets.aws.metering import Cost, record
 from medpipe_assets.aws.prices import price
-from medpipe_assets.aws.responses import response_key
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.text_chunks import chunks, inked
 from medpipe_assets.translation.engine import Translation, as_it_stands
@@ -91,25 +89,6 @@ class TranslateTranslation:
             english.update(zip(pack, self._pack(pack, code), strict=True))
         return [Translation(english[line], None, "machine") for line in lines]
 
-    def prefetch(self, documents: Iterable[Sequence[str]], language: str, place: Place) -> int:
-        """Have a batch job translate what `translate` would ask about the segments of these documents.
-
-        Returns:
-            How many answers came into the store.
-
-        Raises:
-            As batch_jobs.prefetch.
-        """
-        most = limit(SERVICE, OPERATION, "text")
-        packs = (SEPARATOR.join(pack) for texts in documents for pack in _packs([_as_line(text) for text in texts]))
-        code = _CODES.get(language, language)
-        wanted = [
-            Wanted(response_key(SERVICE, OPERATION, self._settings(code), pack.encode()), pack, len(pack))
-            for pack in dict.fromkeys(packs)
-            if len(pack.encode()) <= most
-        ]
-        return prefetch(self.calls, translation_job(code, place, self.terminology), wanted, place)
-
     def close(self) -> None:
         """There is nothing to stop."""
 
@@ -132,15 +111,12 @@ class TranslateTranslation:
             OPERATION,
             {"Text": text, "SourceLanguageCode": language, "TargetLanguageCode": "en", **terminology},
             content=text.encode(),
-            settings=self._settings(language),
+            settings={"source": language, "target": "en", "terminology": list(self.terminology)},
             units=len(text),
             unit=UNIT,
         )
         translated: str = response["TranslatedText"]
         return translated
-
-    def _settings(self, language: str) -> dict[str, Any]:
-        return {"source": language, "target": "en", "terminology": list(self.terminology)}
 
 
 def _as_they_stand(texts: Sequence[str]) -> list[Translation]:

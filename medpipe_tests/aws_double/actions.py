@@ -20,9 +20,10 @@ from unittest.mock import patch
 from PIL import Image, ImageDraw
 
 from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, Severity, SnsChannel
-from medpipe_assets.aws.batch_jobs import Place, prefetch_medical
+from medpipe_assets.aws.batch_jobs import MEDICAL_JOBS, Batches, Place, Rehearsal
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.medical_text import ask
 from medpipe_assets.aws.responses import ResponseStore
 from medpipe_assets.aws.secrets import secret
 from medpipe_assets.defs.resources import make_engines
@@ -178,13 +179,15 @@ def _warehouse(aws: Aws, lake: Lake) -> Callable[[], None]:
 
 
 def _batches(aws: Aws, lake: Lake) -> Callable[[], None]:
+    def rehearse(rehearsal: Rehearsal) -> None:
+        for operation in MEDICAL_JOBS:
+            _ignored(ask(rehearsal, operation, "The patient has diabetes."))  # type: ignore[arg-type]
+        TranslateTranslation(rehearsal).translate(["El paciente tiene diabetes."], "es")  # type: ignore[arg-type]
+
     def run() -> None:
-        store = ResponseStore("s3://medpipe-lake/responses")
-        calls = PaidCalls(Clients(), store, sleep=lambda _: None)
+        calls = PaidCalls(Clients(), ResponseStore("s3://medpipe-lake/responses"), sleep=lambda _: None)
         place = Place("medpipe-lake", "batches/", ROLE)
-        for operation in ("DetectEntitiesV2", "DetectPHI", "InferICD10CM", "InferRxNorm", "InferSNOMEDCT"):
-            prefetch_medical(calls, operation, ["The patient has diabetes."], place)
-        TranslateTranslation(calls).prefetch([["El paciente tiene diabetes."]], "es", place)
+        Batches(calls, place, always=True).prefetch("actions", rehearse)
 
     return run
 

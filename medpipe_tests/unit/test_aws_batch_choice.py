@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from medpipe_assets.aws_batch_choice import choose_batch, terms
 
-PRICES = terms("DetectEntitiesV2", "StartEntitiesDetectionV2Job")
+PRICES = terms("comprehendmedical", "DetectEntitiesV2", "StartEntitiesDetectionV2Job")
 A_DAY = 3_000 * 1_000
 
 
