@@ -5,12 +5,15 @@
 
 import datetime as dt
 import json
+import logging
 import math
+import os
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 NAMESPACE = "medpipe"
 
@@ -20,11 +23,16 @@ ID_NAMES = frozenset(
 )
 """What an id may be the id of."""
 
-DIMENSIONS = frozenset({"dataset", "operation", "reason", "service", "stage"})
+DIMENSIONS = frozenset({"dataset", "operation", "reason", "sensor", "service", "stage", "table"})
 """Ids of which there are few: CloudWatch charges for each combination of a metric's dimensions."""
+
+UNITS: Mapping[str, str] = {"seconds": "Seconds", "dollars": "None", "dollars_saved": "None"}
+"""CloudWatch's units of our counts; of all others it is 'Count'."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+_log = logging.getLogger(__name__)
 
 METRICS_A_LINE = 100
 """Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
@@ -105,11 +113,54 @@ def _json(line: Mapping[str, Any]) -> str:
     return json.dumps(line, separators=(",", ":"))
 
 
+Sink = Callable[[str], None]
+"""Takes a line, with its end."""
+
+
+def to_stdout(line: str) -> None:
+    """Standard output, which on ECS and Lambda is CloudWatch Logs."""
+    sys.stdout.write(line)  # in one piece, so that threads do not mix their lines
+    sys.stdout.flush()
+
+
+def to_stderr(line: str) -> None:
+    """Standard error, which is CloudWatch Logs too."""
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
+def to_nowhere(line: str) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True)
+class ToFile:
+    """A file, private to its owner, for the CloudWatch agent to read. Several processes may write to it."""
+
+    path: Path
+
+    def __call__(self, line: str) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+SINKS: Mapping[str, Sink] = {"stdout": to_stdout, "stderr": to_stderr, "off": to_nowhere}
+
+
+def sink_at(place: str) -> Sink:
+    """The sink of a name in SINKS; any other place is a file's path."""
+    return SINKS.get(place) or ToFile(Path(place).expanduser())
+
+
 @dataclass(frozen=True)
 class Telemetry:
-    """Where lines go: standard output, which on ECS and Lambda is CloudWatch Logs."""
+    """Writes lines. One that cannot be written is lost, and the log says so: it must not fail the run it is about."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stdout)
+    sink: Sink = to_stdout
 
     def log(
         self, event: str, ids: Mapping[str, str], counts: Mapping[str, float] | None = None, *, level: str = "INFO"
@@ -122,11 +173,13 @@ class Telemetry:
         event: str,
         ids: Mapping[str, str],
         counts: Mapping[str, float],
-        units: Mapping[str, str] | None = None,
+        units: Mapping[str, str] = UNITS,
     ) -> None:
         """Write metrics."""
-        self._write(metric_line(event, ids, counts, units or {}, now=dt.datetime.now(dt.UTC)))
+        self._write(metric_line(event, ids, counts, units, now=dt.datetime.now(dt.UTC)))
 
     def _write(self, line: str) -> None:
-        self.stream.write(line + "\n")  # in one piece, so that threads do not mix their lines
-        self.stream.flush()
+        try:
+            self.sink(line + "\n")
+        except (OSError, ValueError) as error:  # a full disk, or a stream that is closed
+            _log.error("a line of telemetry was lost: %s", type(error).__name__)

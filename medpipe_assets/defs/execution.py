@@ -78,13 +78,14 @@ def run_days(
         budget: dollars that each run may pay for calls; None means MEDPIPE_BUDGET_DOLLARS, which may set none.
         reprocess: configuration of the Reprocess resource by day.
     """
-    from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource
+    from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource, TelemetryResource
 
     overrides = {
         # A lake on S3 is named by the environment, which holds more of it than one root: zones, key, database.
         "lake": LakeResource(root="" if location.is_remote else str(location.home)),
         "engines": EnginesResource(profile=profile, budget=budget),
         "runner": RunnerResource(workers=workers),
+        "telemetry": TelemetryResource(command_line=True),
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }
     outcomes = []

@@ -3,6 +3,7 @@
 Everything is read from the environment when a run starts, so that the code location loads anywhere.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.telemetry import Telemetry, sink_at
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.defs.aws import S3, Athena, AwsResource, PipesEmrServerless, PipesGlue, SecretsManager
 from medpipe_assets.documents.intake import read_list
@@ -202,6 +204,33 @@ class RunnerResource(dg.ConfigurableResource[None]):
         return ChunkSettings(documents=settings.chunk_documents, seconds=settings.chunk_seconds)
 
 
+class TelemetryResource(dg.ConfigurableResource[Telemetry]):
+    """Metrics and log lines as JSON, where MEDPIPE_TELEMETRY says: by default standard output under the profile aws.
+
+    `command_line` is for runs whose standard output is what somebody asked for: theirs is standard error, if asked for.
+    """
+
+    command_line: bool = False
+
+    def open(self) -> Telemetry:
+        """Telemetry that writes there, or nowhere."""
+        settings = Settings.load()
+        place = settings.telemetry or ("stdout" if settings.profile == "aws" and not self.command_line else "off")
+        return Telemetry(sink_at("stderr" if self.command_line and place == "stdout" else place))
+
+    @contextmanager
+    def step(self, **ids: str) -> Iterator[dict[str, float]]:
+        """Write, as metrics, what is counted inside and the seconds it took; or a log line, where it failed."""
+        told, begun = self.open(), time.monotonic()
+        counts: dict[str, float] = {}
+        try:
+            yield counts
+        except Exception:
+            told.log("step_failed", ids, level="ERROR")
+            raise
+        told.metrics("step_done", ids, counts | {"seconds": round(time.monotonic() - begun, 3)})
+
+
 class Reprocess(dg.ConfigurableResource[None]):
     """What a run is to do again. Set at launch; empty means: whatever is new, outdated, or may succeed by now.
 
@@ -280,6 +309,7 @@ def resources() -> dict[str, Any]:
         "runner": RunnerResource(),
         "reprocess": Reprocess.configure_at_launch(),
         "progress": log_progress,
+        "telemetry": TelemetryResource(),
         "aws": AwsResource(),
         "s3": S3(),
         "athena": Athena(),

@@ -7,7 +7,14 @@ from typing import Any
 import dagster as dg
 
 from medpipe_assets.defs.documents.partitions import DAYS, day_of
-from medpipe_assets.defs.resources import EnginesResource, LakeResource, Reprocess, RunnerResource, private_errors
+from medpipe_assets.defs.resources import (
+    EnginesResource,
+    LakeResource,
+    Reprocess,
+    RunnerResource,
+    TelemetryResource,
+    private_errors,
+)
 from medpipe_assets.documents.consumers import rebuild
 from medpipe_assets.documents.intake import take_in
 from medpipe_assets.documents.line import stages
@@ -108,11 +115,12 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
         engines: EnginesResource,
         runner: RunnerResource,
         reprocess: Reprocess,
+        telemetry: TelemetryResource,
         progress: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         day = day_of(context)
         metadata: dict[str, Any] = {}
-        with private_errors():
+        with private_errors(), telemetry.step(stage=stage, **_ids(context)) as counts:
             opened = lake.open()
             if stage == "raw_documents" and not reprocess.is_restricted:
                 fetch = fetcher(Settings.load().region)
@@ -132,10 +140,26 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                     chunks=runner.chunks(),
                     progress=progress,
                 )
+            counts |= _report_counts(report)
             metadata |= _report_metadata(opened, report, day) | {"engine": made.engine, "stage_version": made.version}
         return dg.MaterializeResult(metadata=metadata)
 
     return run
+
+
+def _ids(context: dg.AssetExecutionContext) -> dict[str, str]:
+    return {"day": context.partition_key, "run_id": context.run.run_id}
+
+
+def _report_counts(report: StageReport) -> dict[str, float]:
+    """What a run did in a stage, such that the runs of a day add up."""
+    return {
+        "documents_done": report.done,
+        "documents_quarantined": report.quarantined,
+        "rows": sum(report.rows.values()),
+        "dollars": round(report.dollars, 6),
+        "dollars_saved": round(report.saved_dollars, 6),
+    }
 
 
 def _report_metadata(lake: Lake, report: StageReport, day: dt.date) -> dict[str, Any]:
@@ -171,10 +195,15 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
         pool=POOLS[name],
     )
     def run(
-        context: dg.AssetExecutionContext, lake: LakeResource, reprocess: Reprocess, progress: dg.ResourceParam[Any]
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        reprocess: Reprocess,
+        telemetry: TelemetryResource,
+        progress: dg.ResourceParam[Any],
     ) -> Any:
-        with private_errors():
+        with private_errors(), telemetry.step(table=name, **_ids(context)) as counts:
             report = rebuild(lake.open(), name, day_of(context), progress=progress, force=reprocess.force)
+            counts["rows"] = report.rows
         passed = not any(report.findings.values())
         yield dg.AssetCheckResult(
             check_name="audit", passed=passed, metadata={k: v for k, v in report.findings.items()}

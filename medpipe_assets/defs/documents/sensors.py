@@ -12,7 +12,7 @@ from medpipe_assets.aws.clients import Clients
 from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.jobs import documents_job
 from medpipe_assets.defs.documents.partitions import today
-from medpipe_assets.defs.resources import LakeResource, private_errors
+from medpipe_assets.defs.resources import LakeResource, TelemetryResource, private_errors
 from medpipe_assets.documents.intake import Receipt, pending_receipts, receive
 from medpipe_assets.documents.news import record_news
 from medpipe_assets.errors import DocumentError
@@ -90,6 +90,16 @@ def _plain_errors() -> Iterator[None]:
             raise dg.Failure(str(error)) from None
 
 
+def _count(
+    context: dg.SensorEvaluationContext,
+    telemetry: TelemetryResource,
+    receipts: list[Receipt],
+    asked: list[dg.RunRequest],
+) -> None:
+    counts = {"receipts_waiting": len(receipts), "runs_requested": len(asked)}
+    telemetry.open().metrics("sensor_tick", {"sensor": context.sensor_name}, counts)
+
+
 def _told(
     context: dg.SensorEvaluationContext, asked: list[dg.RunRequest], cursor: str, nothing: str
 ) -> dg.SensorResult | dg.SkipReason:
@@ -105,7 +115,9 @@ def _told(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Watches the inbox folder (MEDPIPE_INBOX, or `inbox` in the lake) and runs the day for what arrives.",
 )
-def inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+def inbox_sensor(
+    context: dg.SensorEvaluationContext, lake: LakeResource, telemetry: TelemetryResource
+) -> dg.SensorResult | dg.SkipReason:
     with _plain_errors():
         settings = Settings.load()
         if (kind := watched(settings)) != "folder":
@@ -116,6 +128,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.
         receive(opened, LocalInbox((folder,), SETTLE_SECONDS).arrivals(), today())
         receipts = pending_receipts(opened)
     asked, cursor = requests(receipts, context.cursor, _active_days(context))
+    _count(context, telemetry, receipts, asked)
     return _told(context, asked, cursor, "nothing new in the inbox")
 
 
@@ -126,7 +139,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.
     description="Lists the bucket of MEDPIPE_INBOX=s3://bucket/prefix and runs the day for what is new there.",
 )
 def s3_inbox_sensor(
-    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource
+    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource, telemetry: TelemetryResource
 ) -> dg.SensorResult | dg.SkipReason:
     before = json.loads(context.cursor or "{}")
     with _plain_errors():
@@ -138,6 +151,7 @@ def s3_inbox_sensor(
         receive(opened, arrivals, today())
         receipts = pending_receipts(opened)
     asked, cursor = requests(receipts, before.get("asked"), _active_days(context))
+    _count(context, telemetry, receipts, asked)
     return _told(context, asked, json.dumps({"listed": listed, "asked": cursor}), "nothing new in the bucket")
 
 
@@ -148,7 +162,7 @@ def s3_inbox_sensor(
     description="Drains the queue that S3 notifies (MEDPIPE_INBOX_QUEUE) and runs the days that the news concern.",
 )
 def sqs_inbox_sensor(
-    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource
+    context: dg.SensorEvaluationContext, lake: LakeResource, aws: AwsResource, telemetry: TelemetryResource
 ) -> dg.SensorResult | dg.SkipReason:
     with _plain_errors():
         settings = Settings.load()
@@ -162,6 +176,7 @@ def sqs_inbox_sensor(
         receipts = pending_receipts(opened)
     context.log.info(f"drained {asdict(report)}")
     asked, cursor = requests(receipts, context.cursor, _active_days(context))
+    _count(context, telemetry, receipts, asked)
     return _told(context, asked, cursor, f"nothing new in the queue ({report.messages} messages)")
 
 

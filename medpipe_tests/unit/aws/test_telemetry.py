@@ -1,14 +1,14 @@
 """Log lines and metrics are JSON that CloudWatch takes, with ids and counts and nothing else."""
 
 import datetime as dt
-import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpipe_assets.aws.telemetry import DIMENSIONS, ID_NAMES, Telemetry, check_ids, log_line, metric_line
+from medpipe_assets.aws.telemetry import DIMENSIONS, ID_NAMES, Telemetry, check_ids, log_line, metric_line, sink_at
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 IDS = {"stage": "entities", "run_id": "0f8fad5b-d9cb-469f-a165-70867728950e", "day": "2026-11-20"}
@@ -77,9 +77,32 @@ def test_a_line_has_no_more_metrics_than_cloudwatch_takes() -> None:
         metric_line("event", {}, {f"n{number}": 1 for number in range(101)}, {}, now=NOW)
 
 
-def test_lines_go_to_the_stream_one_by_one() -> None:
-    stream = io.StringIO()
-    telemetry = Telemetry(stream)
+def test_lines_are_written_one_by_one() -> None:
+    written: list[str] = []
+    telemetry = Telemetry(written.append)
     telemetry.log("run_started", IDS)
     telemetry.metrics("run_done", IDS, {"documents": 3})
-    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["run_started", "run_done"]
+    assert [json.loads(line)["event"] for line in written] == ["run_started", "run_done"]
+    assert all(line.endswith("\n") and line.count("\n") == 1 for line in written)
+
+
+def test_a_file_of_telemetry_grows_and_is_its_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "metrics.jsonl"
+    for documents in (1, 2):
+        Telemetry(sink_at(str(file))).metrics("run_done", IDS, {"documents": documents})
+    assert [json.loads(line)["documents"] for line in file.read_text().splitlines()] == [1, 2]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("place", "streams"), [("stdout", (1, 0)), ("stderr", (0, 1)), ("off", (0, 0))])
+def test_a_place_is_a_stream_or_none(place: str, streams: tuple[int, int], capsys: pytest.CaptureFixture[str]) -> None:
+    Telemetry(sink_at(place)).log("run_started", IDS)
+    told = capsys.readouterr()
+    assert (told.out.count("\n"), told.err.count("\n")) == streams
+
+
+def test_telemetry_that_cannot_be_written_fails_nothing_and_is_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Telemetry(sink_at(str(tmp_path))).log("run_started", IDS)  # a folder is there
+    assert "lost" in caplog.text

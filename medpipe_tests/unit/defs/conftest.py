@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents import sensors
-from medpipe_assets.defs.resources import LakeResource
+from medpipe_assets.defs.resources import LakeResource, TelemetryResource
 from medpipe_assets.inbox import sqs
 from medpipe_assets.lake.lake import Lake
 
@@ -102,7 +102,12 @@ def tick(lake: Lake) -> Iterator[Tick]:
             context = dg.build_sensor_context(
                 instance=instance,
                 cursor=cursor,
-                resources={"lake": LakeResource(root=str(lake.location.home)), "aws": AwsResource()},
+                sensor_name=sensor.name,
+                resources={
+                    "lake": LakeResource(root=str(lake.location.home)),
+                    "aws": AwsResource(),
+                    "telemetry": TelemetryResource(),
+                },
             )
             return sensor(context)
 

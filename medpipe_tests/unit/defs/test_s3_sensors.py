@@ -1,5 +1,6 @@
 """Inboxes on S3: what a listing or the queue tells is recorded once, and asked for once, whatever comes when."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +87,17 @@ def test_what_is_put_into_the_bucket_is_receipted_and_asked_for_once(lake: Lake,
     assert waiting(lake) == [f"s3://{BUCKET}/in/Jane%20Doe.txt"]
     assert "Jane" not in f"{request} {told.cursor}", "a key is patient data"
     assert isinstance(tick(s3_inbox_sensor, told.cursor), dg.SkipReason)
+
+
+def test_a_tick_is_counted_where_telemetry_is_on(
+    lake: Lake, listed: Any, tick: Tick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDPIPE_TELEMETRY", "stdout")
+    listed.put_object(Bucket=BUCKET, Key="in/Jane Doe.txt", Body=b"asthma")
+    tick(s3_inbox_sensor)
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["sensor"], line["receipts_waiting"], line["runs_requested"]) == ("s3_inbox_sensor", 1, 1)
+    assert "Jane" not in json.dumps(line)
 
 
 def test_objects_of_the_same_second_are_all_taken_in(
