@@ -6,7 +6,6 @@ Every engine on AWS calls through here, so that no call is unmetered and no answ
 import dataclasses
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,13 +28,13 @@ STORED = "stored"
 PREPAID = "$prepaid"
 """In a stored answer that a batch job gave: the job's operation, until a call takes the answer and has its cost."""
 
-FORGOTTEN = "InvalidJobIdException"
-"""What a service says of a job whose results it no longer keeps (Textract: after seven days)."""
-
-AT_WORK = frozenset({"IN_PROGRESS", "SUBMITTED"})
+AT_WORK = frozenset({"IN_PROGRESS", "SUBMITTED", "Created", "InProgress"})
 JOB_SECONDS = 3600.0
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 1.0, 1.5, 20.0
 """Seconds between two questions after a job: a page takes a few, thousands take many minutes."""
+
+WATCHED_PAUSE = 120.0
+"""Seconds between two questions after a job whose end is told: messages get lost, though hardly ever."""
 
 
 @dataclass
@@ -112,7 +111,7 @@ class PaidCalls:
         def pay() -> dict[str, Any]:
             return self.send(service, operation, request)
 
-        return self._once(key, Cost(service, operation, units, unit, price(service, operation, option).of(units)), pay)
+        return self.once(key, Cost(service, operation, units, unit, price(service, operation, option).of(units)), pay)
 
     def send(self, service: str, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """One call at the operation's rate, neither stored nor metered: for polling, and for what costs nothing.
@@ -137,101 +136,54 @@ class PaidCalls:
         *,
         status: Callable[[Mapping[str, Any]], str],
         seconds: float = JOB_SECONDS,
+        wait: Callable[[float], object] | None = None,
     ) -> dict[str, Any]:
         """Ask after a job, ever more rarely, until it is no longer at work; its answer then.
 
         Args:
             status: reads the job's status out of an answer.
             seconds: how long to wait at most.
+            wait: passes so many seconds, or fewer where the job's end is told; then it is asked after rarely.
 
         Raises:
             DocumentError: TIMEOUT after `seconds`, the job being left alone; else as for `call`.
             ConfigurationError: as for `call`.
         """
-        ends, pause = self._clock() + seconds, FIRST_PAUSE
+        ends, pause, longest = self._clock() + seconds, FIRST_PAUSE, LONGEST_PAUSE
+        if wait is not None:
+            pause = longest = WATCHED_PAUSE
         while True:
             answer = self.send(service, operation, request)
             if status(answer) not in AT_WORK:
                 return answer
             if self._clock() + pause > ends:
                 raise DocumentError(Reason.TIMEOUT, f"{service} {operation}: at work for over {seconds:.0f} s")
-            self._sleep(pause)
-            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
+            (wait or self._sleep)(pause)
+            pause = min(pause * PAUSE_GROWTH, longest)
 
-    def job(
+    def once(
         self,
-        service: str,
-        start: str,
-        get: str,
-        request: Mapping[str, Any],
-        *,
-        content: bytes,
-        settings: Mapping[str, Any],
-        units: float,
-        unit: str,
-        option: str = "",
-        seconds: float = JOB_SECONDS,
-    ) -> list[dict[str, Any]]:
-        """A job in Textract's manner: started, asked after, its answer fetched page by page; or taken from the store.
-
-        The job's ClientRequestToken is the key of the request: started again after a kill, it is the same job, and
-        nothing is paid twice. A job that failed, or whose result is no longer kept, is started anew once.
+        key: str,
+        cost: Cost,
+        pay: Callable[[], dict[str, Any]],
+        check: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """The stored answer under a key, or the one that is paid for now, which is then stored.
 
         Args:
-            start, get: operations, e.g. 'StartDocumentTextDetection' and 'GetDocumentTextDetection'.
-            request: of `start`, without ClientRequestToken.
-            Else as for `call` and `poll`.
-
-        Returns:
-            The answers of `get`, in order; the first tells SUCCEEDED or PARTIAL_SUCCESS.
-
-        Raises:
-            DocumentError: ENGINE_REJECTED where the job failed twice, TIMEOUT where it takes too long (the next try
-                finds it again); else as for `call`.
-            ConfigurationError, BudgetReachedError: as for `call`.
+            check: raises for an answer that is paid for but not to be kept.
         """
-        key = response_key(service, start, settings, content)
-
-        def run(token: str) -> dict[str, Any] | None:
-            job_id = self.send(service, start, {**request, "ClientRequestToken": token})["JobId"]
-            return self._answers(service, get, job_id, seconds)
-
-        def pay() -> dict[str, Any]:
-            for token in (key, uuid.uuid4().hex):
-                if answers := run(token):
-                    return answers
-            raise DocumentError(Reason.ENGINE_REJECTED, f"{service} {start}: the job failed")
-
-        cost = Cost(service, start, units, unit, price(service, start, option).of(units))
-        answers: list[dict[str, Any]] = self._once(key, cost, pay)["Answers"]
-        return answers
-
-    def _answers(self, service: str, get: str, job_id: str, seconds: float) -> dict[str, Any] | None:
-        """All of a finished job's answers; None where it failed or is forgotten."""
-        request = {"JobId": job_id}
-        try:
-            answer = self.poll(service, get, request, status=lambda a: str(a["JobStatus"]), seconds=seconds)
-        except DocumentError as error:
-            if error.detail.endswith(FORGOTTEN):
-                return None
-            raise
-        if answer["JobStatus"] == "FAILED":
-            return None
-        answers = [answer]
-        while token := answers[-1].get("NextToken"):
-            answers.append(self.send(service, get, {**request, "NextToken": token}))
-        return {"Answers": answers}
-
-    def _once(self, key: str, cost: Cost, pay: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The stored answer under a key, or the one that is paid for now, which is then stored."""
         if self.store is None:
-            return self._metered(cost, pay)
+            response = self._metered(cost, pay)
+            check(response)
+            return response
         with self._turn(key):
             stored = self.store.get(key)
             if stored is not None:
                 record(self._of_stored(key, stored, cost))
                 return stored
             response = self._metered(cost, pay)
+            check(response)
             with suppress(DocumentError):  # the answer is here and paid: a store that is away must not lose it
                 self.store.put(key, response)
             return response

@@ -17,8 +17,9 @@ from medpipe_assets.aws.metering import BudgetReachedError, collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import SUPPORTED, ZIP, sniff
+from medpipe_assets.extraction.scans import DIGITAL
 from medpipe_assets.extraction.stage import page_columns
-from medpipe_assets.extraction.textract import DIGITAL, TextractExtraction
+from medpipe_assets.extraction.textract import TextractExtraction
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import read_vouched
 

@@ -10,10 +10,11 @@ import ctypes
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import TypeVar
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -24,6 +25,8 @@ from medpipe_assets.extraction import layout, rapid_ocr
 from medpipe_assets.extraction.engine import Extraction, Page, Words
 from medpipe_assets.extraction.rapid_ocr import Picture
 from medpipe_assets.extraction.text_pages import WORD, clean
+
+T = TypeVar("T")
 
 RENDER_DPI = 200
 """OCR reads 200 dpi as well as 300 and pays half; lines are scaled to 48 pixels of height anyway."""
@@ -40,7 +43,7 @@ _MIN_LETTERS = 25
 _SCAN_COVERAGE = 0.6
 """Share of the page that one picture covers when the page is a scan."""
 
-_FIGURE_COVERAGE = 0.04
+FIGURE_COVERAGE = 0.04
 """Share of the page from which on a picture may hold text worth reading: a fifth of the width and of the height."""
 
 _MAX_BAD_GLYPHS = 0.1
@@ -93,13 +96,8 @@ def extract(data: bytes) -> Extraction:
     Raises:
         DocumentError: encrypted, corrupt, empty (no pages), too_large, or the first page's error when all failed.
     """
-    with _opened(data) as document:
-        count = len(document)
-        if not count:
-            raise DocumentError(Reason.EMPTY, "a PDF without pages")
-        if count > MAX_PAGES:
-            raise DocumentError(Reason.TOO_LARGE, f"{count} pages, at most {MAX_PAGES} are read")
-        results = [_page_or_failure(document, number) for number in range(1, count + 1)]
+    with opened(data) as document:
+        results = [page_or_failure(document, number, _page) for number in range(1, page_count(document) + 1)]
     pages = tuple(r for r in results if isinstance(r, Page))
     failures = tuple(r for r in results if isinstance(r, DocumentError))
     if not pages:
@@ -107,7 +105,12 @@ def extract(data: bytes) -> Extraction:
     return Extraction(pages, failures)
 
 
-def _opened(data: bytes) -> pdfium.PdfDocument:
+def opened(data: bytes) -> pdfium.PdfDocument:
+    """A PDF, its forms ready to be made part of its pages. PDFium is not safe for threads, neither here nor below.
+
+    Raises:
+        DocumentError: encrypted, corrupt.
+    """
     start = max(data[:1024].find(b"%PDF-"), 0)  # offsets inside the file count from the header
     for content in (data, data[start:]) if start else (data,):
         try:
@@ -123,10 +126,27 @@ def _opened(data: bytes) -> pdfium.PdfDocument:
     return document
 
 
-def _page_or_failure(document: pdfium.PdfDocument, number: int) -> Page | DocumentError:
+def page_count(document: pdfium.PdfDocument) -> int:
+    """How many pages a PDF has.
+
+    Raises:
+        DocumentError: empty where it has none, too_large where it has more than are read.
+    """
+    count = len(document)
+    if not count:
+        raise DocumentError(Reason.EMPTY, "a PDF without pages")
+    if count > MAX_PAGES:
+        raise DocumentError(Reason.TOO_LARGE, f"{count} pages, at most {MAX_PAGES} are read")
+    return count
+
+
+def page_or_failure(
+    document: pdfium.PdfDocument, number: int, read: Callable[[pdfium.PdfPage, int], T]
+) -> T | DocumentError:
+    """What `read` makes of a page, or why it could not, with the page's number."""
     try:
         with _loaded(document, number) as page:
-            return _page(page, number)
+            return read(page, number)
     except DocumentError as error:
         return DocumentError(error.reason, error.detail, number)
     except (pdfium.PdfiumError, ValueError, MemoryError) as error:
@@ -159,25 +179,26 @@ def _has_writing_on_top(page: pdfium.PdfPage) -> bool:
 
 def _page(page: pdfium.PdfPage, number: int) -> Page:
     """Decides what a page is, cheapest evidence first: most pages have a sound text layer and no picture."""
-    layer = _text_layer(page)
-    pictures = _pictures(page)
-    readable = bool(layer.begin) and _is_sane(layer.text)
+    layer = text_layer(page)
+    pictures = pictures_of(page)
+    readable = bool(layer.begin) and is_sane(layer.text)
     if not readable and not pictures.objects:
-        return _digital(layer, number)  # a blank page
+        return digital(layer, number)  # a blank page
     if not readable:
         return _scanned(page, number)
     if pictures.hide_text:
-        return _digital(layer, number) if _agrees_with_ocr(page, layer) else _scanned(page, number)
-    figures = [box for box in pictures.boxes if _area(box) >= _FIGURE_COVERAGE]
+        return digital(layer, number) if _agrees_with_ocr(page, layer) else _scanned(page, number)
+    figures = [box for box in pictures.boxes if area(box) >= FIGURE_COVERAGE]
     if figures and layer.rotation == page.get_rotation():
         return _mixed(page, layer, figures, number)
-    return _digital(layer, number)
+    return digital(layer, number)
 
 
 # --- the text layer ---------------------------------------------------------------------------------------------------
 
 
-def _text_layer(page: pdfium.PdfPage) -> Placed:
+def text_layer(page: pdfium.PdfPage) -> Placed:
+    """The text of a page as it stands in the file."""
     textpage = page.get_textpage()
     try:
         count = textpage.count_chars()
@@ -279,7 +300,7 @@ def _clean_word(word: str) -> str:
     return "".join(clean(_SOFT_BREAK.sub("-", word)).split())
 
 
-def _digital(layer: Placed, number: int) -> Page:
+def digital(layer: Placed, number: int) -> Page:
     """The text layer as it is, if it comes in reading order; else its lines are put in order by their place."""
     if _jumps(layer):
         lines = _lines_of(layer, layer.width, layer.height)
@@ -295,7 +316,7 @@ def _jumps(layer: Placed) -> bool:
     return any(boxes[i + 1][3] < boxes[i][1] for i in range(len(boxes) - 1))
 
 
-def _is_sane(text: str) -> bool:
+def is_sane(text: str) -> bool:
     """Whether a text layer can be what a reader sees: glyphs that are mapped, and letters or digits for the most part.
 
     Fonts without a map to Unicode give private characters, codes moved by a byte (all multiples of 256), or symbols.
@@ -310,7 +331,7 @@ def _is_sane(text: str) -> bool:
 # --- what the page is -------------------------------------------------------------------------------------------------
 
 
-def _pictures(page: pdfium.PdfPage) -> Pictures:
+def pictures_of(page: pdfium.PdfPage) -> Pictures:
     """Looks at the page's objects, in the order they are drawn, without pypdfium2's costly wrappers."""
     boxes: list[layout.Box] = []
     turn = page.get_rotation()
@@ -320,7 +341,7 @@ def _pictures(page: pdfium.PdfPage) -> Pictures:
         if kind == raw.FPDF_PAGEOBJ_IMAGE:
             boxes.append(_bounds(handle))
             _, [box] = _upright(page, boxes[-1:], turn)
-            if _area(box) >= _SCAN_COVERAGE:  # what was drawn before lies under it
+            if area(box) >= _SCAN_COVERAGE:  # what was drawn before lies under it
                 hidden, visible = hidden + visible, 0
         elif kind == raw.FPDF_PAGEOBJ_TEXT:
             if _is_invisible(handle):
@@ -328,7 +349,7 @@ def _pictures(page: pdfium.PdfPage) -> Pictures:
             else:
                 visible += 1
     _, fractions = _upright(page, boxes, turn)
-    scan = any(_area(box) >= _SCAN_COVERAGE for box in fractions)
+    scan = any(area(box) >= _SCAN_COVERAGE for box in fractions)
     return Pictures(fractions, scan and hidden > visible, objects)
 
 
@@ -357,14 +378,16 @@ def _bounds(handle: raw.FPDF_PAGEOBJECT) -> layout.Box:
     return left.value, bottom.value, right.value, top.value
 
 
-def _area(box: layout.Box) -> float:
+def area(box: layout.Box) -> float:
+    """A box's area, in the square of its unit."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
 # --- pages that hold pictures of text ---------------------------------------------------------------------------------
 
 
-def _rendered(page: pdfium.PdfPage) -> Picture:
+def rendered(page: pdfium.PdfPage) -> Picture:
+    """The page as it prints, at RENDER_DPI or as many pixels as are allowed."""
     width, height = page.get_size()
     scale = min(RENDER_DPI / 72, (MAX_RENDER_PIXELS / max(width * height, 1e-6)) ** 0.5)
     bitmap = page.render(scale=scale, rev_byteorder=True, no_smoothtext=False, maybe_alpha=False)
@@ -376,7 +399,7 @@ def _rendered(page: pdfium.PdfPage) -> Picture:
 
 
 def _scanned(page: pdfium.PdfPage, number: int) -> Page:
-    return _in_points(layout.page_of(rapid_ocr.read(_rendered(page)), number), page)
+    return _in_points(layout.page_of(rapid_ocr.read(rendered(page)), number), page)
 
 
 def _in_points(read: Page, page: pdfium.PdfPage) -> Page:
@@ -390,7 +413,7 @@ def _in_points(read: Page, page: pdfium.PdfPage) -> Page:
 
 def _mixed(page: pdfium.PdfPage, layer: Placed, figures: list[layout.Box], number: int) -> Page:
     """The text layer, and what the pictures say beyond it."""
-    picture = _rendered(page)
+    picture = rendered(page)
     height, width = picture.shape[:2]
     mask = np.ones((height, width), bool)
     for x0, y0, x1, y1 in figures:
@@ -401,9 +424,9 @@ def _mixed(page: pdfium.PdfPage, layer: Placed, figures: list[layout.Box], numbe
     try:
         reading = rapid_ocr.read(picture)
     except DocumentError:  # what a picture says in an unknown script must not cost the page its own text
-        return _digital(layer, number)
+        return digital(layer, number)
     if not reading.lines or reading.rotation:  # nothing more, or turned: then the layer knows better where the top is
-        return _digital(layer, number)
+        return digital(layer, number)
     both = layout.Reading(_lines_of(layer, width, height) + reading.lines, width, height, 0)
     return _in_points(layout.page_of(both, number), page)
 
@@ -422,7 +445,7 @@ def _lines_of(layer: Placed, width: float, height: float) -> list[layout.Line]:
 
 def _agrees_with_ocr(page: pdfium.PdfPage, layer: Placed) -> bool:
     """Whether hidden text, which another OCR left, says what the picture over it does: some lines are read again."""
-    picture = _rendered(page)
+    picture = rendered(page)
     lines = _lines_of(layer, picture.shape[1], picture.shape[0])
     said = [("".join(word.text for word in line.words), line.box) for line in lines]
     said = sorted(said, key=lambda line: -len(line[0]))[:_SPOT_CHECKS]

@@ -6,6 +6,7 @@ What the blocks of a page are is in blocks.py.
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,11 +47,21 @@ _REFUSALS: Mapping[Reason, tuple[str, str]] = {
 
 @dataclass
 class Job:
-    """An asynchronous job; `polls` is how often it still says IN_PROGRESS whatever the engine does."""
+    """An asynchronous job; `polls` is how often it still says IN_PROGRESS whatever the engine does, `told` whether its
+    end was, and None where nobody is to be told."""
 
     operation: str
     polls: int
     work: Future["Outcome"]
+    told: threading.Event | None = None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job still says IN_PROGRESS, now that it is asked; until its end is told, if that is to be."""
+        if self.told is not None:
+            return not self.told.is_set()
+        self.polls -= 1
+        return self.polls >= 0
 
 
 @dataclass(frozen=True)
@@ -145,18 +156,19 @@ class Textract:
 
     def _run(self, call: Call, data: bytes) -> str:
         job_id = self._ids.next(call.fingerprint)
-        work = self._workers.submit(self._finish, job_id, call, data)
-        # Who waits for a notification does not poll, so its job is over when the notification says so.
-        self._jobs[job_id] = Job(call.operation, 0 if "NotificationChannel" in call.request else self._polls, work)
+        told = threading.Event() if "NotificationChannel" in call.request else None
+        work = self._workers.submit(self._finish, job_id, call, data, told)
+        self._jobs[job_id] = Job(call.operation, self._polls, work, told)
         return job_id
 
-    def _finish(self, job_id: str, call: Call, data: bytes) -> Outcome:
+    def _finish(self, job_id: str, call: Call, data: bytes, told: threading.Event | None) -> Outcome:
         outcome = self._outcome(call, data)
         if outcome.status != "FAILED":
             self._charge_pages(call, outcome.pages - len(outcome.lost))
-        channel = call.request.get("NotificationChannel")
-        if channel and self._publish:
-            self._publish(channel["SNSTopicArn"], _completion(job_id, call, outcome.status))
+        if told and self._publish:
+            told.set()
+            topic = call.request["NotificationChannel"]["SNSTopicArn"]
+            self._publish(topic, _completion(job_id, call, outcome.status))
         return outcome
 
     def _outcome(self, call: Call, data: bytes) -> Outcome:
@@ -192,8 +204,7 @@ class Textract:
             raise AwsError("InvalidJobIdException", "Request has invalid Job Id")
         most = limit("textract", call.operation, "results")
         version = {_version_member(call.operation): MODEL_VERSION}
-        if job.polls > 0:
-            job.polls -= 1
+        if job.is_at_work:
             return {"JobStatus": "IN_PROGRESS", **version}
         try:
             outcome = job.work.result(PATIENCE)

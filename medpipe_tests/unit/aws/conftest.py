@@ -4,12 +4,19 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+
+from medpipe_assets.aws.calls import PaidCalls
+from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.metering import Budget
+from medpipe_assets.aws.rates import RateLimits
+from medpipe_assets.aws.responses import ResponseStore
 
 REGION = "us-east-1"
 Answer = tuple[int, dict[str, Any]]
@@ -44,6 +51,31 @@ def throttle(code: str = "TooManyRequestsException") -> Answer:
 
 def failure(code: str, status: int = 400) -> Answer:
     return status, {"__type": code, "message": "a message that may echo the patient's words"}
+
+
+class Lazy:
+    """Time that passes only by being waited for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def paid_calls(folder: Path | None, budget: float | None = None, time_: Lazy | None = None) -> PaidCalls:
+    time_ = time_ or Lazy()
+    return PaidCalls(
+        Clients(REGION, "standard", max_attempts=3),
+        None if folder is None else ResponseStore(str(folder)),
+        RateLimits({}),
+        Budget(budget),
+        clock=time_.clock,
+        sleep=time_.sleep,
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -12,37 +12,11 @@ from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.metering import Budget, BudgetReachedError, Cost, collecting
 from medpipe_assets.aws.rates import RateLimits
-from medpipe_assets.aws.responses import ResponseStore
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason
-from medpipe_tests.unit.aws.conftest import REGION, Service, failure, throttle
+from medpipe_tests.unit.aws.conftest import REGION, Lazy, Service, failure, paid_calls, throttle
 
 CODES = {"Entities": [{"Text": "cough", "Score": 0.9512345678901234}], "ModelVersion": "1"}
 PRICE = 0.0005
-
-
-class Lazy:
-    """Time that passes only by being waited for."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def paid_calls(folder: Path | None, budget: float | None = None, time_: Lazy | None = None) -> PaidCalls:
-    time_ = time_ or Lazy()
-    return PaidCalls(
-        Clients(REGION, "standard", max_attempts=3),
-        None if folder is None else ResponseStore(str(folder)),
-        RateLimits({}),
-        Budget(budget),
-        clock=time_.clock,
-        sleep=time_.sleep,
-    )
 
 
 def infer(calls: PaidCalls, text: str = "cough", **settings: Any) -> dict[str, Any]:
@@ -215,82 +189,3 @@ def test_every_call_waits_for_its_rate(service: Service, tmp_path: Path) -> None
     for _ in range(11):
         infer(calls)
     assert time_.now == pytest.approx(5, abs=0.2)
-
-
-# Jobs in Textract's manner.
-
-STARTED = (200, {"JobId": "job-1"})
-RUNNING = (200, {"JobStatus": "IN_PROGRESS"})
-FAILED = (200, {"JobStatus": "FAILED"})
-FIRST = (200, {"JobStatus": "SUCCEEDED", "Blocks": [{"Id": "a"}], "NextToken": "t"})
-LAST = (200, {"JobStatus": "SUCCEEDED", "Blocks": [{"Id": "b"}]})
-
-
-def detect(calls: PaidCalls, **options: Any) -> list[dict[str, Any]]:
-    return calls.job(
-        "textract",
-        "StartDocumentTextDetection",
-        "GetDocumentTextDetection",
-        {"DocumentLocation": {"S3Object": {"Bucket": "raw", "Name": "x"}}},
-        content=b"a document of three pages",
-        settings={},
-        units=3,
-        unit="page",
-        **options,
-    )
-
-
-def tokens(service: Service) -> list[str]:
-    return [request["ClientRequestToken"] for operation, request, _ in service.asked if operation.startswith("Start")]
-
-
-def test_a_job_is_started_awaited_and_fetched_page_by_page(service: Service, tmp_path: Path) -> None:
-    service.answer(STARTED, RUNNING, RUNNING, FIRST, LAST)
-    with collecting() as costs:
-        answers = detect(paid_calls(tmp_path))
-    assert [block["Id"] for answer in answers for block in answer["Blocks"]] == ["a", "b"]
-    assert service.asked[-1][1] == {"JobId": "job-1", "NextToken": "t"}
-    assert [(cost.operation, cost.units, cost.dollars) for cost in costs] == [
-        ("StartDocumentTextDetection", 3, pytest.approx(0.0045))
-    ]
-
-
-def test_a_finished_job_is_not_started_again(service: Service, tmp_path: Path) -> None:
-    service.answer(STARTED, FIRST, LAST)
-    answers = detect(paid_calls(tmp_path))
-    asked = len(service.asked)
-    assert detect(paid_calls(tmp_path)) == answers
-    assert len(service.asked) == asked
-
-
-def test_a_job_asked_for_again_after_a_kill_is_the_same_job(service: Service, tmp_path: Path) -> None:
-    service.answer(STARTED, RUNNING)
-    with pytest.raises(DocumentError) as error:
-        detect(paid_calls(tmp_path), seconds=100)
-    assert error.value.reason is Reason.TIMEOUT
-    service.answer(STARTED, LAST)
-    detect(paid_calls(tmp_path))
-    assert len(set(tokens(service))) == 1
-
-
-def test_a_job_that_failed_or_is_forgotten_is_started_anew_once(service: Service, tmp_path: Path) -> None:
-    for first in (FAILED, failure("InvalidJobIdException")):
-        service.asked.clear()
-        service.answer(STARTED, first, STARTED, LAST)
-        detect(paid_calls(tmp_path / first[1].get("JobStatus", "forgotten")))
-        assert len(set(tokens(service))) == 2
-    service.answer(STARTED, FAILED, STARTED, FAILED)
-    calls = paid_calls(tmp_path / "failing")
-    with pytest.raises(DocumentError) as error:
-        detect(calls)
-    assert error.value.reason is Reason.ENGINE_REJECTED
-    assert calls.budget.spent == 0
-
-
-def test_a_job_is_asked_after_ever_more_rarely_and_not_for_ever(service: Service, tmp_path: Path) -> None:
-    service.answer(STARTED, RUNNING)
-    time_ = Lazy()
-    with pytest.raises(DocumentError, match="timeout"):
-        detect(paid_calls(tmp_path, time_=time_), seconds=3600)
-    assert 3500 <= time_.now <= 3600
-    assert len(service.asked) < 3600 / 20 + 12

@@ -19,7 +19,8 @@ from medpipe_assets.aws.metering import collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction import media_type
 from medpipe_assets.extraction.engine import Extraction
-from medpipe_assets.extraction.textract import TextractExtraction, encoded, is_blank
+from medpipe_assets.extraction.scans import encoded, is_blank
+from medpipe_assets.extraction.textract import TextractExtraction
 from medpipe_assets.extraction.textract_blocks import read
 from medpipe_tests.unit.answers import Services, paid
 from medpipe_tests.unit.extraction import make
