@@ -125,29 +125,43 @@ def run(
 @_lake_option
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--as-of", metavar="T", help="The lake as it was then: 2026-11-20 or 2026-11-20T08:30:00 (UTC).")
-def query(sql: str, root: str, form: str, as_of: str | None) -> None:
+@click.option("--engine", type=click.Choice(["duckdb", "athena"]), help="Who answers. [default: MEDPIPE_SQL_ENGINE]")
+def query(sql: str, root: str, form: str, as_of: str | None, engine: str | None) -> None:
     """Ask SQL, in Athena's dialect, over the lake's tables.
 
     \b
     Consumer tables:  diagnoses, document_summary, quarantine
     Stages:           document_sources, raw_documents, pages, words, segments, entities, icd10_mappings,
                       document_codes, stage_status
-    docs/data_dictionary.md says what their columns mean.
+    And:              current_documents, stage_status_in_force
+    docs/data_dictionary.md says what their columns mean. What Athena scans, and is paid, is told on standard error.
     """
+    from medpipe_assets.aws.metering import collecting
     from medpipe_assets.warehouse.engine import QueryError
     from medpipe_assets.warehouse.format import render
+    from medpipe_assets.warehouse.lake_tables import Scope
 
-    warehouse = _warehouse(_open(root), _timestamp(as_of))
+    moment, lake = _timestamp(as_of), _open(root)
+    warehouse = _warehouse(lake, engine)(lake, Scope(as_of=moment))
     try:
-        click.echo(render(warehouse.query(sql), form), nl=False)
+        with collecting() as costs:
+            answer, taken = warehouse.ask(sql)
     except QueryError as error:
         raise _UsageError(str(error)) from None
+    click.echo(render(answer, form), nl=False)
+    if taken:
+        dollars = sum(cost.dollars for cost in costs)
+        click.echo(f"{taken.bytes_scanned:,} bytes scanned, {dollars:.5f} dollars (query {taken.query_id})", err=True)
 
 
-def _warehouse(lake: Any, as_of: dt.datetime | None = None) -> Any:
-    from medpipe_assets.warehouse.lake_tables import lake_warehouse
+def _warehouse(lake: Any, engine: str | None = None, *, unload: bool = False) -> Any:
+    """The SQL engine that is named, or set, over any part of a lake."""
+    from medpipe_assets.settings import Settings
+    from medpipe_assets.warehouse.choice import warehouse_over
 
-    return lake_warehouse(lake, as_of)
+    settings = Settings.load()
+    settings = settings.model_copy(update={"sql_engine": engine}) if engine else settings
+    return warehouse_over(settings, lake.location, unload=unload)
 
 
 def _timestamp(text: str | None) -> dt.datetime | None:
@@ -169,9 +183,11 @@ def export(table: str, root: str, form: str, out: str) -> None:
     """Write a whole TABLE to a file: TABLE.parquet, TABLE.csv, or TABLE.json (a list of objects)."""
     from medpipe_assets.warehouse.engine import QueryError
     from medpipe_assets.warehouse.format import write
+    from medpipe_assets.warehouse.lake_tables import Scope
 
     target = Path(out) / f"{table}.{form}"
-    warehouse = _warehouse(_open(root))
+    lake = _open(root)
+    warehouse = _warehouse(lake, unload=True)(lake, Scope())
     try:
         rows = warehouse.query(f'SELECT * FROM "{table.replace(chr(34), "")}"')
     except QueryError as error:

@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     )
     batch_role: str = Field(default="", description="ARN of the role with which batch jobs read the lake; empty: none")
     batch_deadline_hours: float = Field(default=4.0, gt=0, description="time for a day's calls in a stage, hours")
+    sql_engine: str = Field(
+        default="", description="SQL engine: duckdb or athena; empty: athena under profile aws with a lake on S3"
+    )
+    athena_workgroup: str = Field(default="primary", description="Athena's workgroup, with its limit of bytes scanned")
+    athena_output: str = Field(
+        default="", description="s3:// prefix for Athena's answers (patient data); empty: `athena` in the staging zone"
+    )
     codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
     textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
     terminology: list[str] = Field(default_factory=list, description="Amazon Translate custom terminologies, as JSON")

@@ -78,12 +78,19 @@ def run_days(
         budget: dollars that each run may pay for calls; None means MEDPIPE_BUDGET_DOLLARS, which may set none.
         reprocess: configuration of the Reprocess resource by day.
     """
-    from medpipe_assets.defs.resources import EnginesResource, LakeResource, RunnerResource, TelemetryResource
+    from medpipe_assets.defs.resources import (
+        EnginesResource,
+        LakeResource,
+        RunnerResource,
+        TelemetryResource,
+        WarehouseResource,
+    )
 
     overrides = {
         # A lake on S3 is named by the environment, which holds more of it than one root: zones, key, database.
         "lake": LakeResource(root="" if location.is_remote else str(location.home)),
         "engines": EnginesResource(profile=profile, budget=budget),
+        "warehouse": WarehouseResource(profile=profile),
         "runner": RunnerResource(workers=workers),
         "telemetry": TelemetryResource(command_line=True),
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),

@@ -30,6 +30,8 @@ from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_assets.settings import Settings, lake_location
 from medpipe_assets.translation.embedded import EmbeddedTranslation
+from medpipe_assets.warehouse.choice import warehouse_over
+from medpipe_assets.warehouse.lake_tables import WarehouseOver
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,16 @@ class EnginesResource(dg.ConfigurableResource[Engines]):
             self._engines.translation.close()
 
 
+class WarehouseResource(dg.ConfigurableResource[None]):
+    """The SQL engine of consumer tables; what is not given is the environment's (MEDPIPE_SQL_ENGINE, ...)."""
+
+    profile: str = ""
+
+    def open(self, location: LakeLocation) -> WarehouseOver:
+        """The engine, over any part of the lake."""
+        return warehouse_over(Settings.load(self.profile), location, unload=True)
+
+
 class RunnerResource(dg.ConfigurableResource[None]):
     """How stages run: worker processes and chunk sizes; what is not given comes from the environment."""
 
@@ -306,6 +318,7 @@ def resources() -> dict[str, Any]:
     return {
         "lake": LakeResource(),
         "engines": EnginesResource(),
+        "warehouse": WarehouseResource(),
         "runner": RunnerResource(),
         "reprocess": Reprocess.configure_at_launch(),
         "progress": log_progress,

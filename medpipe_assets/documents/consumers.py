@@ -8,20 +8,24 @@ import datetime as dt
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medpipe_assets.aws.metering import collecting
 from medpipe_assets.documents.stage import SILENCE, Progress
+from medpipe_assets.errors import RunStopError
 from medpipe_assets.lake.lake import Lake
-from medpipe_assets.lake.ledger import Verdict, first_days, read_vouched, verdicts
+from medpipe_assets.lake.ledger import Verdict, first_days, verdicts
 from medpipe_assets.lake.publication import Findings, built_from, publish
 from medpipe_assets.lake.schemas import STAGES, TABLES
-from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+from medpipe_assets.warehouse.engine import QueryError, QueryReport, Warehouse
+from medpipe_assets.warehouse.lake_tables import Scope, WarehouseOver, lake_warehouse
 
 CONSUMERS = ("diagnoses", "document_summary")
 """In order: a later one may read an earlier one."""
@@ -31,13 +35,18 @@ Audit = Callable[[pa.Table], Findings]
 
 @dataclass
 class ConsumerReport:
-    """What a rebuild did; counts only. `published` is false where nothing had changed or the audit refused."""
+    """What a rebuild did; counts only. `published` is false where nothing had changed or the audit refused.
+
+    `query` is what the SQL took, None where it ran on this machine or not at all; `dollars` what was paid for it.
+    """
 
     table: str
     days: list[dt.date] = field(default_factory=list)
     rows: int = 0
     published: bool = False
     findings: dict[str, int] = field(default_factory=dict)
+    query: QueryReport | None = None
+    dollars: float = 0.0
 
 
 def sql_of(name: str) -> str:
@@ -45,22 +54,23 @@ def sql_of(name: str) -> str:
     return files("medpipe_assets").joinpath("datasets", "documents", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def current_documents(lake: Lake) -> set[str]:
-    """Documents that are the latest of at least one source."""
-    rows = lake.read("document_sources", ("source_id", "document_id", "sequence", "deleted"))
+def current_documents(lake: Lake, snapshot_id: int | None = None) -> set[str]:
+    """Documents that are the latest of at least one source; as of a snapshot of the receipts, where one is given."""
+    names = ("source_id", "document_id", "sequence", "deleted")
+    rows = lake.read("document_sources", names, snapshot_id=snapshot_id)
     latest: dict[str, tuple[int, str | None]] = {}
-    columns = (rows[name].to_pylist() for name in ("source_id", "document_id", "sequence", "deleted"))
+    columns = (rows[name].to_pylist() for name in names)
     for source_id, document_id, sequence, deleted in zip(*columns, strict=True):
         if sequence > latest.get(source_id, (0, None))[0]:
             latest[source_id] = (sequence, None if deleted else document_id)
     return {document_id for _, document_id in latest.values() if document_id is not None}
 
 
-def affected_days(lake: Lake, day: dt.date) -> list[dt.date]:
+def affected_days(lake: Lake, day: dt.date, snapshot_id: int | None = None) -> list[dt.date]:
     """The day itself, and the days of documents that a source received on this day superseded."""
-    rows = lake.read("document_sources", ("source_id", "document_id", "ingest_date"))
+    rows = lake.read("document_sources", ("source_id", "document_id", "ingest_date"), snapshot_id=snapshot_id)
     touched = set(rows["source_id"].filter(pc.equal(rows["ingest_date"], pa.scalar(day, pa.date32()))).to_pylist())
-    firsts = first_days(lake)
+    firsts = first_days(lake, snapshot_id)
     days = {day}
     for source_id, document_id in zip(rows["source_id"].to_pylist(), rows["document_id"].to_pylist(), strict=True):
         if source_id in touched and document_id is not None:
@@ -73,6 +83,8 @@ def rebuild(
     name: str,
     day: dt.date,
     *,
+    run_id: str = "",
+    warehouse: WarehouseOver = lake_warehouse,
     audit: Audit | None = None,
     progress: Progress = SILENCE,
     force: bool = False,
@@ -80,18 +92,25 @@ def rebuild(
     """Bring a consumer table up to date for a day and the days it affects.
 
     Args:
+        run_id: to whose account goes what the SQL engine is paid.
+        warehouse: the engine that the table's SQL is asked of.
         audit: what the staged rows must satisfy; AUDITS of the table when None.
         force: rebuild days that are up to date, too.
+
+    Raises:
+        RunStopError: the SQL could not be answered; the table is as it was.
     """
     report = ConsumerReport(name)
     with lake.leases.hold(name, on_wait=lambda: progress.waiting(name)) as lease:
-        current = current_documents(lake)
-        states = {d: _State.of(lake, d, current) for d in affected_days(lake, day)}
+        receipts = lake.snapshot_id("document_sources")
+        states = _states(lake, affected_days(lake, day, receipts), receipts)
         notes = {d: state.note(name) for d, state in states.items()}
         report.days = [d for d in states if force or built_from(lake, name, d) != notes[d]]
         if not report.days:
             return report
-        rows = _select(lake, name, {d: states[d] for d in report.days})
+        # Documents that are received by now would be foreign to the audit, which knows those of the notes.
+        asked = warehouse(lake, Scope(days=report.days, pinned={"document_sources": receipts}))
+        rows = _answer(lake, name, day, asked, run_id, report)
         findings = publish(
             lake,
             name,
@@ -106,9 +125,31 @@ def rebuild(
     return report
 
 
+def _answer(
+    lake: Lake, name: str, day: dt.date, asked: Warehouse, run_id: str, report: ConsumerReport
+) -> pa.Table:
+    """The rows that a table's SQL gives. What was paid is kept, also where no answer came."""
+    with collecting() as costs:
+        try:
+            rows, report.query = asked.ask(sql_of(name))
+        except QueryError as error:
+            raise RunStopError(f"{name} could not be computed and stays as it was: {error}") from None
+        finally:
+            report.dollars = _keep_costs(lake, name, day, [asdict(cost) for cost in costs], run_id)
+    return rows
+
+
+def _keep_costs(lake: Lake, name: str, day: dt.date, costs: Sequence[Mapping[str, Any]], run_id: str) -> float:
+    """Put what queries cost into the table `costs`, under no document; the dollars."""
+    now = dt.datetime.now(dt.UTC)
+    common = {"document_id": "", "ingest_date": day, "stage": name, "run_id": run_id, "processed_at": now}
+    lake.write("costs", pa.Table.from_pylist([{**cost, **common} for cost in costs], TABLES["costs"].schema))
+    return float(sum(cost["dollars"] for cost in costs))
+
+
 def is_stale(lake: Lake, day: dt.date) -> bool:
     """Whether any consumer table of a day is behind the stages."""
-    state = _State.of(lake, day, current_documents(lake))
+    state = _states(lake, [day])[day]
     return any(built_from(lake, name, day) != state.note(name) for name in CONSUMERS)
 
 
@@ -118,11 +159,6 @@ class _State:
 
     documents: frozenset[str]
     in_force: Mapping[str, Mapping[str, Verdict]]
-
-    @classmethod
-    def of(cls, lake: Lake, day: dt.date, current: Collection[str]) -> "_State":
-        documents = frozenset(d for d, first in first_days(lake).items() if first == day and d in current)
-        return cls(documents, {stage: verdicts(lake, stage, [day]) for stage in STAGES})
 
     def note(self, name: str) -> str:
         marks = sorted(
@@ -135,32 +171,16 @@ class _State:
         return hashlib.sha256(json.dumps([sorted(self.documents), marks, made]).encode()).hexdigest()
 
 
-def _select(lake: Lake, name: str, states: Mapping[dt.date, _State]) -> pa.Table:
-    """Run the table's SQL over the rows in force of these days' current documents."""
-    days = list(states)
-    documents = pa.array(sorted(d for state in states.values() for d in state.documents), pa.string())
-    firsts = first_days(lake)
-
-    def table(wanted: str) -> pa.Table | None:
-        if wanted == "current_documents":
-            dates = pa.array([firsts[d] for d in documents.to_pylist()], pa.date32())
-            return pa.table({"document_id": documents, "ingest_date": dates})
-        if wanted == "stage_status":
-            found = [v for s in states.values() for by_document in s.in_force.values() for v in by_document.values()]
-            return pa.table(
-                {
-                    "document_id": pa.array([v.document_id for v in found], pa.string()),
-                    "stage": pa.array([v.stage for v in found], pa.string()),
-                    "outcome": pa.array([v.outcome for v in found], pa.string()),
-                    "reason": pa.array([v.reason for v in found], pa.string()),
-                }
-            )
-        if wanted not in TABLES:
-            return None
-        rows = read_vouched(lake, wanted, days=days)
-        return rows.filter(pc.is_in(rows["document_id"], documents))
-
-    return DuckDBWarehouse(table, temp_directory=lake.location.scratch).query(sql_of(name))
+def _states(lake: Lake, days: Collection[dt.date], receipts: int | None = None) -> dict[dt.date, _State]:
+    """What days' rows are made from, by the receipts of a snapshot (the current one's when None)."""
+    current, firsts = current_documents(lake, receipts), first_days(lake, receipts)
+    return {
+        day: _State(
+            frozenset(d for d in current if firsts[d] == day),
+            {stage: verdicts(lake, stage, [day]) for stage in STAGES},
+        )
+        for day in days
+    }
 
 
 def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa.Table) -> Findings:

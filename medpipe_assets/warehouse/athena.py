@@ -25,7 +25,7 @@ from medpipe_assets.aws.metering import Cost, record
 from medpipe_assets.aws.prices import price
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.warehouse.athena_macros import FAILURES
-from medpipe_assets.warehouse.engine import QueryError
+from medpipe_assets.warehouse.engine import QueryError, QueryReport
 
 LEAST_BYTES = 10_000_000
 """Charged for a query at least. Source: https://aws.amazon.com/athena/pricing/ (10 MB)."""
@@ -33,21 +33,8 @@ TERABYTE = 10**12
 PAGE_ROWS = 1000
 """The most that GetQueryResults gives. Source: its API reference."""
 PAUSE_GROWTH = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class QueryReport:
-    """What a query took.
-
-    Attributes:
-        query_id: Athena's.
-        bytes_scanned: of the tables; what is charged is at least LEAST_BYTES.
-        milliseconds: from its arrival at Athena to its end.
-    """
-
-    query_id: str
-    bytes_scanned: int
-    milliseconds: int
+CATALOG = "AwsDataCatalog"
+"""Athena's name of the account's own Glue catalog. Source: QueryExecutionContext in its API reference."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +45,13 @@ class AthenaWarehouse:
         client: botocore's, of Athena.
         database: where unqualified names are looked up.
         workgroup: with its scan limit and encryption.
-        output_location: `s3://` prefix of results; empty for the workgroup's own.
+        output_location: `s3://` prefix of results; empty for the workgroup's own, which counts anyway where the
+            workgroup says so.
         s3: botocore's client of S3, to read Parquet answers; without it, arrays, maps and rows cannot be answered.
         unload: let Athena write every answer as Parquet: for large ones, whose rows then come in no order.
         first_pause, longest_pause: seconds between two questions after a query; they grow, with some chance in them.
         timeout_seconds: after which a query is stopped.
+        prepare: what is made of a query before it is asked, such as to say what its tables mean.
     """
 
     client: Any
@@ -74,6 +63,7 @@ class AthenaWarehouse:
     first_pause: float = 0.2
     longest_pause: float = 5.0
     timeout_seconds: float = 1800.0
+    prepare: Callable[[str], str] | None = None
 
     def query(self, sql: str) -> pa.Table:
         """Answer one query; see `Warehouse.query`."""
@@ -91,7 +81,15 @@ class AthenaWarehouse:
         """
         if not _READS.match(sql):
             raise QueryError("only one SELECT (or WITH ... SELECT) is answered; nothing is changed by a query")
-        sql = sql.strip().rstrip(";")
+        if self.prepare is None:
+            return self._ask(sql.strip().rstrip(";"))
+        try:
+            return self._ask(self.prepare(sql))
+        except QueryError as error:
+            message = _PLACE.sub("", str(error))  # it is a place in what was made of the query
+        raise QueryError(message)
+
+    def _ask(self, sql: str) -> tuple[pa.Table, QueryReport]:
         described = self._run(f"SELECT * FROM (\n{sql}\n) LIMIT 0" if self.unload else sql)
         pages = self._pages(described["QueryExecutionId"])
         first = next(pages)
@@ -103,7 +101,7 @@ class AthenaWarehouse:
         if self.s3 is None:
             names = ", ".join(column.name for column in nested) or "the answer"
             raise QueryError(f"{names}: arrays, maps and rows are read from S3, and no S3 client is set; cast to json")
-        written = self._run(_unloading(sql, columns, _unload_location(described)))
+        written = self._run(_unloading(sql, columns, self._unload_location(described)))
         return self._written(written, columns), _report(described, written)
 
     def execute(self, sql: str, token: str = "") -> QueryReport:
@@ -136,7 +134,7 @@ class AthenaWarehouse:
         request: dict[str, Any] = {
             "QueryString": sql,
             "ClientRequestToken": token,
-            "QueryExecutionContext": {"Database": self.database},
+            "QueryExecutionContext": {"Catalog": CATALOG, "Database": self.database},
             "WorkGroup": self.workgroup,
         }
         if self.output_location:
@@ -171,23 +169,42 @@ class AthenaWarehouse:
                 return
             token = {"NextToken": answer["NextToken"]}
 
+    def _unload_location(self, execution: dict[str, Any]) -> str:
+        """A place of the answer's own (UNLOAD wants it empty), where results go, or beside that of another answer."""
+        beside = str(execution["ResultConfiguration"]["OutputLocation"]).rpartition("/")[0]
+        folder = self.output_location.rstrip("/") or beside
+        return f"{folder}/unload/{uuid.uuid4().hex}/".replace("'", "''")
+
     def _written(self, execution: dict[str, Any], columns: Sequence["_Column"]) -> pa.Table:
-        """An answer that was written as Parquet."""
+        """An answer that was written as Parquet, which is gone from S3 when it has been read."""
         manifest = self._object(execution["Statistics"]["DataManifestLocation"]).decode()
-        files = [pq.read_table(io.BytesIO(self._object(line))) for line in manifest.splitlines() if line]
+        files = [line for line in manifest.splitlines() if line]
         if not files:
             return _table(columns, [])
-        table = pa.concat_tables(files)
+        try:
+            table = pa.concat_tables([pq.read_table(io.BytesIO(self._object(file))) for file in files])
+        finally:
+            self._remove(files)
         arrays = [column.read(table.column(i)) for i, column in enumerate(columns)]
         return pa.Table.from_arrays(arrays, [column.name for column in columns])
 
     def _object(self, location: str) -> bytes:
-        bucket, _, key = location.removeprefix("s3://").partition("/")
         try:
-            with self.s3.get_object(Bucket=bucket, Key=key)["Body"] as body:
+            with self.s3.get_object(**_address(location))["Body"] as body:
                 return bytes(body.read())
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error, "s3", "GetObject") from None
+
+    def _remove(self, locations: Sequence[str]) -> None:
+        """Copies of patient data are not left behind; where that fails, the bucket's lifecycle rule has to do it."""
+        for location in locations:
+            with suppress(ClientError, BotoCoreError):
+                self.s3.delete_object(**_address(location))
+
+
+def _address(location: str) -> dict[str, str]:
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
 
 
 _READS = re.compile(r"(?:--[^\n]*(?:\n|$)|/\*.*?\*/|[\s(])*(?:select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
@@ -200,12 +217,6 @@ def _unloading(sql: str, columns: Sequence["_Column"], location: str) -> str:
     items = ", ".join(column.unloaded(name) for name, column in zip(names, columns, strict=True))
     query = f"SELECT {items} FROM (\n{sql}\n) AS result ({', '.join(names)})"
     return f"UNLOAD ({query}) TO '{location}' WITH (format = 'PARQUET', compression = 'SNAPPY')"
-
-
-def _unload_location(execution: dict[str, Any]) -> str:
-    """A place of the answer's own (UNLOAD wants it empty) beside that of another answer."""
-    folder = str(execution["ResultConfiguration"]["OutputLocation"]).rpartition("/")[0]
-    return f"{folder}/unload/{uuid.uuid4().hex}/".replace("'", "''")
 
 
 def _report(*executions: dict[str, Any]) -> QueryReport:

@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from medpipe_assets.warehouse import athena_dialect
 from medpipe_assets.warehouse.athena_macros import FAILURES, create_macros
-from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, TableData
+from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, QueryReport, TableData
 
 R = TypeVar("R")
 
@@ -66,6 +66,10 @@ class DuckDBWarehouse:
     memory_limit: str = "2GB"
     temp_directory: Path | None = None
     threads: int | None = None
+
+    def ask(self, sql: str) -> tuple[pa.Table, QueryReport | None]:
+        """As `query`; nothing is charged for."""
+        return self.query(sql), None
 
     def query(self, sql: str) -> pa.Table:
         """Answer one query; see `Warehouse.query`."""

@@ -34,6 +34,21 @@ TableData = ParquetFiles | pa.Table
 """What a table's rows are made of, whoever keeps them."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueryReport:
+    """What a query took, where that is charged for.
+
+    Attributes:
+        query_id: Athena's.
+        bytes_scanned: of the tables; what is charged may be more.
+        milliseconds: from its arrival at Athena to its end.
+    """
+
+    query_id: str
+    bytes_scanned: int
+    milliseconds: int
+
+
 class Warehouse(Protocol):
     """Answers SQL in Athena's dialect, engine version 3 (Trino)."""
 
@@ -45,4 +60,8 @@ class Warehouse(Protocol):
         Raises:
             QueryError: the SQL is wrong, names a table that is not there, or asks for what this engine cannot do right.
         """
+        ...
+
+    def ask(self, sql: str) -> tuple[pa.Table, QueryReport | None]:
+        """As `query`, and what it took; None where nothing is charged for."""
         ...

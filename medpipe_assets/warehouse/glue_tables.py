@@ -11,11 +11,15 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import pyarrow as pa
+import sqlglot
 from botocore.exceptions import BotoCoreError, ClientError
+from sqlglot import exp
 
 from medpipe_assets.aws.faults import code_of, translated
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.schemas import TABLES
+from medpipe_assets.warehouse import lake_tables
+from medpipe_assets.warehouse.athena_dialect import AthenaQuery
 
 BATCH = 100
 """Partitions a BatchCreatePartition may make. Source: Glue API reference."""
@@ -186,37 +190,22 @@ class Executes(Protocol):
     def execute(self, sql: str) -> Any: ...
 
 
-_LATEST = """
-    SELECT {columns} FROM (
-        SELECT *, row_number() OVER (
-            PARTITION BY stage, document_id ORDER BY fence DESC, processed_at DESC
-        ) AS place FROM {database}."stage_status"
-    ) WHERE place = 1"""
-
-_VOUCHED = """
-    SELECT t.* FROM {database}."{table}" t JOIN (
-        SELECT document_id, run_id, processed_at FROM ({latest}
-        ) WHERE stage = '{stage}' AND outcome = 'done'
-    ) v ON t.document_id = v.document_id AND t.run_id = v.run_id AND t.processed_at = v.processed_at"""
-
-
-def views(tables_database: str) -> Mapping[str, str]:
-    """SELECTs of the rows in force, by table: what lake_tables.py shows on one machine, in Athena's SQL.
+def views(database: str, tables_database: str) -> Mapping[str, str]:
+    """SELECTs of the rows in force, by table, those that others read first: what lake_tables.py shows, for Athena.
 
     Args:
-        tables_database: the Glue database of the lake's own tables, superseded rows included.
+        database: the Glue database of the views.
+        tables_database: that of the lake's own tables, superseded rows included.
     """
-    database = f'"{tables_database}"'
-    ledger = ", ".join(f'"{name}"' for name in TABLES["stage_status"].schema.names)
-    latest = _LATEST.format(columns=ledger, database=database)
-    found = {"stage_status_in_force": latest}
-    for contract in TABLES.values():
-        if contract.stage is None:
-            found[contract.name] = f'\n    SELECT * FROM {database}."{contract.name}"'
-        else:
-            found[contract.name] = _VOUCHED.format(
-                database=database, table=contract.name, stage=contract.stage, latest=latest
-            )
+    known = lake_tables.views()
+    plain = {name: f'SELECT * FROM "{name}"' for name in TABLES if name not in known}
+    found = {}
+    for name, text in sorted({**known, **plain}.items(), key=lambda view: view[0] != "stage_status_in_force"):
+        body = sqlglot.parse_one(text, read=AthenaQuery)
+        for table in body.find_all(exp.Table):
+            of_tables = table.name == name or table.name not in known
+            table.set("db", exp.to_identifier(tables_database if of_tables else database))
+        found[name] = body.sql(AthenaQuery, identify=True)
     return found
 
 
@@ -226,5 +215,5 @@ def create_views(athena: Executes, database: str, tables_database: str) -> None:
     Raises:
         QueryError, ConfigurationError: as AthenaWarehouse.execute.
     """
-    for name, select in views(tables_database).items():
-        athena.execute(f'CREATE OR REPLACE VIEW "{database}"."{name}" AS{select}')
+    for name, select in views(database, tables_database).items():
+        athena.execute(f'CREATE OR REPLACE VIEW "{database}"."{name}" AS {select}')

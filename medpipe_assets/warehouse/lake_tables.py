@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import sqlglot
 from sqlglot import exp
 
-from medpipe_assets.lake.lake import Lake, empty
+from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.schemas import INGEST_DATE, TABLES, TableContract
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.engine import ParquetFiles, TableData, Warehouse
@@ -49,10 +49,10 @@ CURRENT = """
 """Documents that are the latest of at least one source, and the day of each: that of its first receipt."""
 
 
-def views() -> Mapping[str, str]:
+def views(tables: Mapping[str, TableContract] = TABLES) -> Mapping[str, str]:
     """SELECTs by the name under which they hide a table, or add to the tables."""
     ledger = ", ".join(TABLES["stage_status"].schema.names)
-    vouched = {c.name: VOUCHED.format(table=c.name, stage=c.stage) for c in TABLES.values() if c.stage is not None}
+    vouched = {c.name: VOUCHED.format(table=c.name, stage=c.stage) for c in tables.values() if c.stage is not None}
     return {**vouched, "stage_status_in_force": IN_FORCE.format(columns=ledger), "current_documents": CURRENT}
 
 
@@ -70,9 +70,9 @@ class Scope:
     days: Collection[dt.date] | None = None
     pinned: Mapping[str, int | None] = field(default_factory=dict)
 
-    def views(self) -> dict[str, exp.Select]:
+    def views(self, tables: Mapping[str, TableContract] = TABLES) -> dict[str, exp.Select]:
         """The views, parsed, each restricted to the days."""
-        return {name: self._of_days(_select(text)) for name, text in views().items()}
+        return {name: self._of_days(_select(text)) for name, text in views(tables).items()}
 
     def _of_days(self, select: exp.Select) -> exp.Select:
         if self.days is None:
@@ -110,11 +110,11 @@ def base_tables(lake: Lake, scope: Scope = EVERYTHING) -> Callable[[str], TableD
     """A table as stored, by name: the files of a local lake, the rows of one on S3; None where no table has it."""
 
     def table(name: str) -> TableData | None:
-        contract = TABLES.get(name)
+        contract = lake.tables.get(name)
         if contract is None:
             return None
         if not lake.exists(name):
-            return empty(name)
+            return contract.schema.empty_table()
         days = scope.days_of(contract)
         if days is not None or name in scope.pinned:
             return lake.read(name, days=days, snapshot_id=scope.pinned.get(name))
@@ -128,7 +128,7 @@ def lake_warehouse(lake: Lake, scope: Scope = EVERYTHING) -> DuckDBWarehouse:
     """SQL over a lake on this machine."""
     return DuckDBWarehouse(
         base_tables(lake, scope),
-        views={name: select.sql("duckdb") for name, select in scope.views().items()},
-        names=lambda: list(TABLES),
+        views={name: select.sql("duckdb") for name, select in scope.views(lake.tables).items()},
+        names=lambda: list(lake.tables),
         temp_directory=lake.location.scratch,
     )

@@ -82,5 +82,14 @@ def _out_of_bounds(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 @cache
 def _pattern(pattern: str) -> regex.Pattern[str]:
-    """The services' patterns are Java's: `.` does not match a line break and the whole value must match."""
-    return regex.compile(pattern)
+    """The services' patterns are Java's: `.` does not match a line break, the whole value must match, and a character
+    beyond 16 bits may be written as its two surrogates.
+    """
+    return regex.compile(_SURROGATES.sub(lambda pair: _joined(int(pair[1], 16), int(pair[2], 16)), pattern))
+
+
+_SURROGATES = regex.compile(r"\\u(D[89AB][0-9A-F]{2})\\u(D[C-F][0-9A-F]{2})", regex.IGNORECASE)
+
+
+def _joined(high: int, low: int) -> str:
+    return f"\\U{0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00:08X}"

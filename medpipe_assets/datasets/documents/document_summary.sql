@@ -37,7 +37,7 @@ verdicts as (
         count_if(outcome = 'done') as stages_done,
         max(case when outcome = 'quarantined' then stage end) as quarantined_at,
         max(case when outcome = 'quarantined' then reason end) as reason
-    from stage_status
+    from stage_status_in_force
     group by document_id
 )
 select

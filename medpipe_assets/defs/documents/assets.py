@@ -13,9 +13,10 @@ from medpipe_assets.defs.resources import (
     Reprocess,
     RunnerResource,
     TelemetryResource,
+    WarehouseResource,
     private_errors,
 )
-from medpipe_assets.documents.consumers import rebuild
+from medpipe_assets.documents.consumers import ConsumerReport, rebuild
 from medpipe_assets.documents.intake import take_in
 from medpipe_assets.documents.line import stages
 from medpipe_assets.documents.stage import StageReport, run_stage
@@ -197,13 +198,23 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
     def run(
         context: dg.AssetExecutionContext,
         lake: LakeResource,
+        warehouse: WarehouseResource,
         reprocess: Reprocess,
         telemetry: TelemetryResource,
         progress: dg.ResourceParam[Any],
     ) -> Any:
         with private_errors(), telemetry.step(table=name, **_ids(context)) as counts:
-            report = rebuild(lake.open(), name, day_of(context), progress=progress, force=reprocess.force)
-            counts["rows"] = report.rows
+            opened = lake.open()
+            report = rebuild(
+                opened,
+                name,
+                day_of(context),
+                run_id=context.run.run_id,
+                warehouse=warehouse.open(opened.location),
+                progress=progress,
+                force=reprocess.force,
+            )
+            counts |= {"rows": report.rows, "dollars": round(report.dollars, 6)}
         passed = not any(report.findings.values())
         yield dg.AssetCheckResult(
             check_name="audit", passed=passed, metadata={k: v for k, v in report.findings.items()}
@@ -215,10 +226,21 @@ def _consumer_asset(name: str, deps: list[str]) -> dg.AssetsDefinition:
                 "rows": report.rows,
                 "days_rebuilt": [day.isoformat() for day in report.days],
                 "published": report.published,
+                **_query_metadata(report),
             }
         )
 
     return run
+
+
+def _query_metadata(report: ConsumerReport) -> dict[str, Any]:
+    if report.query is None:
+        return {}
+    return {
+        "athena_query_id": report.query.query_id,
+        "bytes_scanned": report.query.bytes_scanned,
+        "dollars": round(report.dollars, 6),
+    }
 
 
 @dg.asset(

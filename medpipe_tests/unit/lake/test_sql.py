@@ -8,7 +8,7 @@ import pytest
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import read_vouched
 from medpipe_assets.lake.location import LakeLocation
-from medpipe_assets.warehouse.lake_tables import base_tables, lake_warehouse
+from medpipe_assets.warehouse.lake_tables import Scope, base_tables, lake_warehouse
 from medpipe_tests.unit.lake.builders import NOW, document, put, verdict_row
 
 LATER = NOW + dt.timedelta(hours=1)
@@ -58,5 +58,5 @@ def test_a_table_that_was_never_written_is_empty(lake: Lake) -> None:
 def test_sql_as_of_a_time_before_everything_sees_nothing(lake: Lake) -> None:
     fill(lake)
     assert (
-        lake_warehouse(lake, dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).query("select * from pages").num_rows == 0
+        lake_warehouse(lake, Scope(dt.datetime.now(dt.UTC) - dt.timedelta(days=1))).query("select * from pages").num_rows == 0
     )
