@@ -208,11 +208,13 @@ class Alerts:
         sent: where repetitions are looked up: SentInFile, or SentInBucket where processes share no disk.
         channels: who hears, beside the log.
         window: how long the same alert is not repeated.
+        level: of the log line; lower where somebody watches the run, who is told anyway.
     """
 
     sent: Sent
     channels: Sequence[Channel] = ()
     window: dt.timedelta = WINDOW
+    level: int = logging.WARNING
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
     def send(self, alert: Alert) -> bool:
@@ -226,7 +228,7 @@ class Alerts:
             if self.sent.since(alert, now - self.window):
                 return False
         message = json.dumps(alert.as_json() | {"time": now.isoformat()}, sort_keys=True)
-        _log.warning("alert %s", message)
+        _log.log(self.level, "alert %s", message)
         reached = not self.channels
         for channel in self.channels:
             with _logging_errors():

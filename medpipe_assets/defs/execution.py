@@ -4,19 +4,28 @@ The run is recorded in the same Dagster instance that the web UI shows.
 """
 
 import datetime as dt
+import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.definitions import build_defs
+from medpipe_assets.defs.documents.alerts import COMMAND_LINE, tell
 from medpipe_assets.defs.documents.jobs import documents_job
+from medpipe_assets.documents.pool import where
+from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 DAGSTER_YAML = """\
 # Written once by medpipe; yours to change.
@@ -103,14 +112,26 @@ def run_days(
                 instance=instance,
                 partition_key=day.isoformat(),
                 raise_on_error=False,
-                tags={"medpipe/launched_by": "command line"},
+                tags=COMMAND_LINE,
                 run_config={
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     "resources": {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}},
                 },
             )
             outcomes.append(_outcome(day, result))
+            _alert(instance, result.run_id, location)
     return outcomes
+
+
+def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) -> None:
+    """Send the run's alerts. Whoever waits for it is told what failed by the command, which this must not fail."""
+    clients = Clients(Settings.load().region)
+    try:
+        run = instance.get_run_by_id(run_id)
+        if run is not None:
+            tell(instance, run, partial(Lake, location, clients), clients, level=logging.INFO)
+    except Exception as error:
+        _log.error("no alerts were sent: failed with %s", where(error))
 
 
 def _instance(location: LakeLocation) -> InstanceRef:

@@ -3,8 +3,9 @@
 What is worth telling is read off a run's events by a pure function; sending it once is the matter of aws/alerts.py.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -20,7 +21,12 @@ from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.quarantine import open_failures
 from medpipe_assets.settings import Settings
 
+Told = dg.SkipReason | None
+
 QUARANTINE_CHECK = "share_under_threshold"
+
+COMMAND_LINE: Mapping[str, str] = {"medpipe/launched_by": "command line"}
+"""The tag of runs that their starter tells of; the sensors leave those alone, so that nobody hears of one twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,37 +91,55 @@ def failures_in(instance: dg.DagsterInstance, run_id: str) -> Iterator[Failed]:
             yield Failed(data.asset_key.to_user_string(), data.check_name, counts, warns=warns)
 
 
-def alerts_for(settings: Settings, location: LakeLocation, clients: Clients) -> Alerts:
+def alerts_for(settings: Settings, location: LakeLocation, clients: Clients, level: int = logging.WARNING) -> Alerts:
     """Log and file; with MEDPIPE_ALERT_TOPIC its subscribers, too. What was sent is remembered beside the lake."""
     sent = (
         SentInBucket(clients, f"{location.zone('staging')}/alerts")
         if location.is_remote
         else SentInFile(location.home / "alerts.jsonl")
     )
-    return Alerts(sent, [SnsChannel(clients, settings.alert_topic)] if settings.alert_topic else [])
+    return Alerts(sent, [SnsChannel(clients, settings.alert_topic)] if settings.alert_topic else [], level=level)
 
 
-def _tell(context: dg.RunStatusSensorContext, lake: Lake, clients: Clients, *, has_failed: bool) -> None:
-    run = context.dagster_run
-    day = run.tags.get("dagster/partition")
+def tell(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, lake: Callable[[], Lake], clients: Clients, *, level: int
+) -> None:
+    """Send what is to be told of a run that has ended; nothing, and `lake` is not opened, where it went well.
+
+    Args:
+        level: of the lines in the log.
+    """
+    failed, has_failed = list(failures_in(instance, run.run_id)), run.status is dg.DagsterRunStatus.FAILURE
+    if not failed and not has_failed:
+        return
+    opened, day = lake(), run.tags.get("dagster/partition")
     ids = {"job": run.job_name, "run_id": run.run_id, **({"day": day} if day else {})}
     reasons: Counter[Reason] = Counter()
-    failed = list(failures_in(context.instance, run.run_id))
     if any(f.check == QUARANTINE_CHECK for f in failed):
-        standing = open_failures(lake)
+        standing = open_failures(opened)
         reasons.update(Reason(row["reason"]) for row in standing if row["ingest_date"].isoformat() == day)
-    alerts = alerts_for(Settings.load(), lake.location, clients)
+    alerts = alerts_for(Settings.load(), opened.location, clients, level)
     for alert in alerts_of(failed, ids, has_failed=has_failed, reasons=reasons):
         alerts.send(alert)
+
+
+def _tell(context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource) -> Told:
+    run = context.dagster_run
+    if run.tags.items() >= COMMAND_LINE.items():
+        return dg.SkipReason("the command line that started the run tells of it")
+    with private_errors():
+        tell(context.instance, run, lake.open, aws.clients(), level=logging.WARNING)
+    return None
 
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Alerts when a run fails, with the checks that did, or when its budget is reached.",
 )
-def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource, aws: AwsResource) -> None:
-    with private_errors():
-        _tell(context, lake.open(), aws.clients(), has_failed=True)
+def failed_run_alerts(
+    context: dg.RunFailureSensorContext, lake: LakeResource, aws: AwsResource
+) -> dg.SkipReason | None:
+    return _tell(context, lake, aws)
 
 
 @dg.run_status_sensor(
@@ -123,6 +147,7 @@ def failed_run_alerts(context: dg.RunFailureSensorContext, lake: LakeResource, a
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Alerts when a run went through with a check that failed, such as the share of quarantined documents.",
 )
-def finished_run_alerts(context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource) -> None:
-    with private_errors():
-        _tell(context, lake.open(), aws.clients(), has_failed=False)
+def finished_run_alerts(
+    context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource
+) -> dg.SkipReason | None:
+    return _tell(context, lake, aws)

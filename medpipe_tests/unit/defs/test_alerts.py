@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
@@ -14,6 +14,7 @@ from medpipe_assets.aws.alerts import Kind, Severity
 from medpipe_assets.aws.metering import BudgetReachedError
 from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.alerts import (
+    COMMAND_LINE,
     QUARANTINE_CHECK,
     Failed,
     alerts_of,
@@ -89,7 +90,7 @@ Ends = Callable[..., None]
 def ends(lake: Lake) -> Any:
     """Lets a run of an asset end, and ticks the sensor that concerns it as often as asked."""
 
-    def end(*assets: Any, times: int = 1) -> None:
+    def end(*assets: Any, times: int = 1, tags: Mapping[str, str] | None = None) -> None:
         with dg.DagsterInstance.ephemeral() as instance:
             checks = [a for a in assets if isinstance(a, dg.AssetChecksDefinition)]
             definitions = dg.Definitions(
@@ -98,7 +99,7 @@ def ends(lake: Lake) -> Any:
                 jobs=[dg.define_asset_job("documents", executor_def=dg.in_process_executor)],
             )
             done = definitions.resolve_job_def("documents").execute_in_process(
-                instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-11-20"}
+                instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-11-20", **(tags or {})}
             )
             sensor = finished_run_alerts if done.success else failed_run_alerts
             context = dg.build_run_status_sensor_context(
@@ -125,6 +126,11 @@ def test_a_failed_run_is_in_the_file_once_and_says_nothing_of_a_patient(lake: La
     (alert,) = in_file(lake)
     assert alert["kind"] == "run_failure" and alert["ids"]["asset"] == "broken" and alert["ids"]["day"] == "2026-11-20"
     assert "Jane" not in json.dumps(alert)
+
+
+def test_a_run_that_the_command_line_tells_of_is_left_to_it(lake: Lake, ends: Ends) -> None:
+    ends(broken, tags=COMMAND_LINE)
+    assert in_file(lake) == []
 
 
 def test_a_sound_run_leaves_no_file(lake: Lake, ends: Ends) -> None:
