@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from medpipe_assets.aws.metering import BudgetReachedError
 from medpipe_assets.defs.documents import assets
 from medpipe_assets.defs.documents.alerts import failed_run_alerts, finished_run_alerts
 from medpipe_assets.defs.execution import dagster_home
@@ -64,23 +65,17 @@ def test_too_much_in_quarantine_is_told_once_though_the_daemon_runs_too(
     assert "alert" not in capfd.readouterr().err, "who waits at the terminal sees the run's own report"
 
 
-def test_a_failed_run_is_told_once_though_the_daemon_runs_too(
+def test_a_budget_reached_is_told_once_though_the_daemon_runs_too(
     lake: Lake, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leak(*_: object, **__: object) -> None:
-        raise RuntimeError("Zyxwvutson has asthma")
+    def stop(*_: object, **__: object) -> None:
+        raise BudgetReachedError(3)
 
-    monkeypatch.setattr(assets, "run_stage", leak)
-    assert run(lake, notes).failures
+    monkeypatch.setattr(assets, "run_stage", stop)
+    assert run(lake, notes).budget_reached
     daemon_looks(lake)
     (alert,) = sent(lake)
-    assert (alert["kind"], alert["ids"]["asset"]) == ("run_failure", "raw_documents")
-    assert "Zyx" not in json.dumps(alert)
-
-
-def test_a_run_that_went_well_is_no_news(lake: Lake, notes: Path) -> None:
-    run(lake, notes)
-    assert sent(lake) == []
+    assert (alert["kind"], alert["ids"]["job"]) == ("budget_reached", "documents")
 
 
 def test_alerts_that_cannot_be_sent_fail_no_run_and_are_missed_in_the_log(
