@@ -142,7 +142,7 @@ def stages(engines: Engines, raw: ObjectStore) -> dict[str, Stage]:
 def _prepared(
     batches: Batches | None, name: str, engine: Any, ask: Callable[[Any, Task], Output]
 ) -> Callable[[dt.date, Callable[[], Iterator[Task]]], None] | None:
-    """What has a stage's calls answered ahead: the stage goes through its work with a rehearsal for its engine's `calls`.
+    """What has a stage's calls answered ahead: it goes through its work with a rehearsal in place of its `calls`.
 
     None without batch jobs, and for engines that call nothing.
     """

@@ -1,23 +1,25 @@
 """Running a stage: chunks, verdicts, bad documents, and that being cut off anywhere changes nothing in the end."""
 
+import datetime as dt
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from medpipe_assets.documents.pool import Place, PoolSettings
-from medpipe_assets.documents.stage import ChunkSettings, Output, Selection, Task
+from medpipe_assets.documents.stage import ChunkSettings, Output, Selection, Task, run_stage
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.leases import LeaseLostError
 from medpipe_assets.lake.ledger import conservation, read_vouched, verdicts
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.quarantine import open_failures
-from medpipe_tests.unit.documents.stages import NAME, TABLES, Fake, output, prepare, run, stage
+from medpipe_tests.unit.documents.stages import HERE, NAME, TABLES, Fake, output, prepare, run, stage
 from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, content, document, put, receive, verdict_row
 
 A, B, C, D, E = IDS = sorted(document(n) for n in range(5))
@@ -51,6 +53,22 @@ def test_each_document_is_processed_once_and_vouched_for(lake: Lake) -> None:
     assert report.rows == {"pages": 5, "words": 10}
     assert conservation(lake, NAME, DAY) == DONE_ALL
     assert {v.row_count for v in verdicts(lake, NAME).values()} == {3}
+
+
+def test_what_is_prepared_is_the_work_list_once_before_all_documents(lake: Lake) -> None:
+    prepare(lake, IDS)
+    run(lake, Fake(), chunk=2, selection=Selection(frozenset({A})))
+    engine, told = Fake(), list[tuple[dt.date, list[str], list[str], list[str]]]()
+
+    def prepared(day: dt.date, tasks: Callable[[], Iterator[Task]]) -> None:
+        again = [[task.document_id for task in tasks()] for _ in range(2)]
+        told.append((day, *again, list(engine.asked)))
+
+    settings = {"run_id": "run", "pool": HERE, "chunks": ChunkSettings(documents=2)}
+    run_stage(lake, replace(stage(engine), prepare=prepared), DAY, **settings)
+    assert told == [(DAY, [B, C, D, E], [B, C, D, E], [])]
+    run_stage(lake, replace(stage(engine), prepare=prepared), DAY, **settings)
+    assert len(told) == 1, "nothing to do, nothing to prepare"
 
 
 def test_a_second_run_has_nothing_to_do(lake: Lake) -> None:
