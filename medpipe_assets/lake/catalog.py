@@ -4,6 +4,7 @@ What is done with it is not here.
 """
 
 import os
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy.exc
@@ -12,9 +13,8 @@ from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 
 from medpipe_assets.aws.clients import Clients
-from medpipe_assets.errors import ConfigurationError
-from medpipe_assets.lake.location import DEFAULT_DATABASE, ZONES, LakeLocation
-from medpipe_assets.lake.objects import fault
+from medpipe_assets.lake.location import DEFAULT_DATABASE, LakeLocation
+from medpipe_assets.lake.objects import S3Objects, fault
 
 LOCAL_NAMESPACE = DEFAULT_DATABASE
 CATALOG_TRIES = 5
@@ -51,12 +51,15 @@ def _sqlite(location: LakeLocation) -> SqlCatalog:
 
 
 def _glue(location: LakeLocation, clients: Clients) -> MetastoreCatalog:
-    """Tables are encrypted by their bucket's default: Arrow's S3 file system cannot name a KMS key."""
+    """Tables' files are put under the lake's key by table_files.py."""
     from pyiceberg.catalog.glue import GlueCatalog
 
-    properties = {
+    from medpipe_assets.lake.table_files import OBJECTS
+
+    properties: dict[str, Any] = {
         "warehouse": location.zone("parquet"),
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        "py-io-impl": "medpipe_assets.lake.table_files.TableFiles",
+        OBJECTS: S3Objects(location.parquet, location.kms_key, clients),
         "s3.region": clients.client("s3").meta.region_name,
         "s3.connect-timeout": str(CONNECT_SECONDS),
         "s3.request-timeout": str(REQUEST_SECONDS),
@@ -64,29 +67,9 @@ def _glue(location: LakeLocation, clients: Clients) -> MetastoreCatalog:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         properties["s3.endpoint"] = endpoint
-    if location.kms_key:
-        _require_encryption(location, clients)
     catalog = GlueCatalog("medpipe", client=clients.client("glue"), **properties)
     try:
         catalog.create_namespace_if_not_exists(location.database)
     except (ClientError, BotoCoreError) as error:
         raise fault(error, "CreateDatabase", "glue") from None
     return catalog
-
-
-def _require_encryption(location: LakeLocation, clients: Clients) -> None:
-    """Refuse buckets that would keep tables under S3's own key where one of the installation's is asked for."""
-    for bucket in sorted({location.zone(zone).split("/")[2] for zone in ZONES}):
-        try:
-            answer = clients.client("s3").get_bucket_encryption(Bucket=bucket)
-        except (ClientError, BotoCoreError) as error:
-            failure = fault(error, "GetBucketEncryption")
-            if not isinstance(failure, FileNotFoundError):
-                raise failure from None
-            answer = {"ServerSideEncryptionConfiguration": {"Rules": []}}
-        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
-        if not any(r["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"].startswith("aws:kms") for r in rules):
-            raise ConfigurationError(
-                f"the bucket {bucket} does not encrypt with KMS by default, as MEDPIPE_KMS_KEY asks: "
-                "set its default encryption to SSE-KMS with that key"
-            )

@@ -171,16 +171,35 @@ def test_objects_and_leases_are_encrypted_by_the_key_that_is_configured(lake: La
     assert [(h["ServerSideEncryption"], h["SSEKMSKeyId"][-36:]) for h in heads] == [("aws:kms", key)] * 2
 
 
-def test_a_bucket_that_keeps_tables_under_another_key_is_refused(tmp_path: Path, clients: Clients) -> None:
-    make_bucket("plain-bucket")
-    location = replace(LakeLocation.under("s3://plain-bucket", tmp_path / "home"), kms_key="alias/medpipe")
-    with pytest.raises(ConfigurationError, match="plain-bucket"):
-        Lake(location, clients)
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/medpipe"}}
-    clients.client("s3").put_bucket_encryption(
-        Bucket="plain-bucket", ServerSideEncryptionConfiguration={"Rules": [rule]}
-    )
-    Lake(location, clients)
+def test_every_file_of_a_table_is_encrypted_by_the_key_that_is_configured(tmp_path: Path, clients: Clients) -> None:
+    """Whatever the bucket's default, and through all that writes files: appends, rewriting, branches, compaction."""
+    location, key = fresh_location(tmp_path / "home"), "1234abcd-12ab-34cd-56ef-1234567890ab"
+    lake = Lake(replace(location, kms_key=key), clients)
+    for n in range(3):
+        put(lake, "pages", {"document_id": document(n)})
+    lake.write("pages", rows("pages", {"text": "new"}), replace=days_in([DAY]))
+    lake.keep(b"x")
+    maintain(lake, in_days(KEEP_SNAPSHOTS_DAYS + 2))
+    s3, prefix = clients.client("s3"), location.raw.split("/", 3)[3].removesuffix("raw")
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
+    assert {name.rpartition(".")[2] for name in keys} >= {"json", "avro", "parquet"}
+    heads = [s3.head_object(Bucket=BUCKET, Key=name) for name in keys]
+    assert {(h.get("ServerSideEncryption"), h.get("SSEKMSKeyId", "")[-36:]) for h in heads} == {("aws:kms", key)}
+    assert lake.read("pages")["text"].to_pylist() == ["new"]
+
+
+def test_a_file_whose_writing_failed_is_not_there(lake: Lake, clients: Clients) -> None:
+    io = lake.table("pages").io
+    location = f"{lake.location.parquet}/half.avro"
+    with pytest.raises(RuntimeError), io.new_output(location).create() as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert not io.new_input(location).exists()
+    with io.new_output(location).create() as file:
+        file.write(b"whole")
+    with pytest.raises(FileExistsError):
+        io.new_output(location).create()
+    assert io.new_input(location).open().read() == b"whole"
 
 
 def test_a_bucket_that_is_not_there_is_the_installations_fault(clients: Clients) -> None:
