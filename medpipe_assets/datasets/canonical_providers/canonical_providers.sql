@@ -28,7 +28,7 @@
 -- column medicare boolean: whether it takes part in Medicare, as far as a source says
 -- column medicaid boolean: whether it takes part in Medicaid, as far as a source says
 -- column telehealth boolean: whether it offers telehealth, as far as a source says
--- column participation_score bigint: how many of Medicare, Medicaid and telehealth, 0 to 3; 0 where it is not active
+-- column participation_score integer: how many of Medicare, Medicaid and telehealth, 0 to 3; 0 where it is not active
 -- column participation_tier varchar: Full (3), Partial (2), Limited (1), None (0)
 -- column sources varchar: whose records there are, in order of their names, joined by '+'
 -- column records bigint: how many
@@ -58,12 +58,23 @@ with ranked as (
         row_number() over (
             partition by npi
             order by enrollment_date desc nulls last, record_id desc, record_source
-        ) as enrollment_place
+        ) as enrollment_place,
+        row_number() over (
+            partition by npi
+            order by
+                case when state <> 'UNKNOWN' and city is not null then 1 when state <> 'UNKNOWN' then 2 else 3 end,
+                case record_source when 'NPPES' then 1 when 'PPEF' then 2 when 'DAC' then 3 else 4 end,
+                last_updated desc nulls last,
+                enrollment_date desc nulls last,
+                record_source,
+                record_id desc
+        ) as address_place
     from provider_records
 ),
 merged as (
     select
         npi,
+        bool_or(npi_valid) as npi_valid,
         min_by(is_organization, place) filter (where is_organization is not null) as is_organization,
         min_by(first_name, place) filter (where last_name is not null) as first_name,
         min_by(middle_name, place) filter (where middle_name is not null) as middle_name,
@@ -74,10 +85,10 @@ merged as (
         min_by(gender, place) filter (where gender is not null) as gender,
         min_by(specialty, place) filter (where specialty is not null) as specialty,
         min_by(taxonomy_code, place) filter (where taxonomy_code is not null) as taxonomy_code,
-        min_by(address, place) filter (where state <> 'UNKNOWN') as address,
-        min_by(city, place) filter (where state <> 'UNKNOWN') as city,
-        min_by(state, place) filter (where state <> 'UNKNOWN') as state,
-        min_by(zip_code, place) filter (where state <> 'UNKNOWN') as zip_code,
+        min_by(address, address_place) as address,
+        min_by(city, address_place) as city,
+        min_by(state, address_place) as state,
+        min_by(zip_code, address_place) as zip_code,
         min_by(phone, place) filter (where phone is not null) as phone,
         min_by(enrollment_id, enrollment_place) filter (where enrollment_id is not null) as enrollment_id,
         min_by(enrollment_date, enrollment_place) filter (where enrollment_date is not null) as enrollment_date,
@@ -120,23 +131,10 @@ scored as (
 )
 select
     npi,
-    substr(npi, 1, 1) in ('1', '2') and mod(
-        24
-        + 2 * mod(cast(npi as bigint) / 1000000000, 10) + mod(cast(npi as bigint) / 5000000000, 2)
-        + mod(cast(npi as bigint) / 100000000, 10)
-        + 2 * mod(cast(npi as bigint) / 10000000, 10) + mod(cast(npi as bigint) / 50000000, 2)
-        + mod(cast(npi as bigint) / 1000000, 10)
-        + 2 * mod(cast(npi as bigint) / 100000, 10) + mod(cast(npi as bigint) / 500000, 2)
-        + mod(cast(npi as bigint) / 10000, 10)
-        + 2 * mod(cast(npi as bigint) / 1000, 10) + mod(cast(npi as bigint) / 5000, 2)
-        + mod(cast(npi as bigint) / 100, 10)
-        + 2 * mod(cast(npi as bigint) / 10, 10) + mod(cast(npi as bigint) / 50, 2)
-        + mod(cast(npi as bigint), 10),
-        10
-    ) = 0 as npi_valid,
+    npi_valid,
     case when is_organization then 'organization' when not is_organization then 'individual' end as entity_type,
     coalesce(
-        nullif(concat_ws(', ', nullif(own_name, ''), case when not is_organization then credential end), ''),
+        case when own_name <> '' then concat_ws(', ', own_name, case when not is_organization then credential end) end,
         organization_name,
         'NPI ' || npi
     ) as display_name,
@@ -151,7 +149,7 @@ select
     taxonomy_code,
     address,
     city,
-    coalesce(state, 'UNKNOWN') as state,
+    state,
     zip_code,
     phone,
     enrollment_id,
@@ -169,7 +167,7 @@ select
     records,
     last_updated,
     coalesce(specialty, taxonomy_code) is not null as dq_has_specialty,
-    state is not null as dq_has_state,
+    state <> 'UNKNOWN' as dq_has_state,
     coalesce(last_name, organization_name) is not null as dq_has_name,
     medicare is not null as dq_knows_medicare,
     medicaid is not null as dq_knows_medicaid,
