@@ -34,6 +34,7 @@ from medpipe_assets.documents.stage import run_stage
 from medpipe_assets.errors import DocumentError
 from medpipe_assets.inbox.s3 import S3Inbox
 from medpipe_assets.inbox.sqs import dead_letters, drain, redrive
+from medpipe_assets.lake.buckets import shortcomings
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.maintenance import maintain
@@ -142,7 +143,11 @@ def _graph(aws: Aws, lake: Lake) -> Callable[[], None]:
 
 
 def _maintenance(aws: Aws, lake: Lake) -> Callable[[], None]:
-    return lambda: _ignored(maintain(lake, dt.datetime.now(dt.UTC) + dt.timedelta(days=60)))
+    def run() -> None:
+        maintain(lake, dt.datetime.now(dt.UTC) + dt.timedelta(days=60))
+        shortcomings(lake.location, Clients())
+
+    return run
 
 
 def _queue(aws: Aws, lake: Lake) -> Callable[[], None]:

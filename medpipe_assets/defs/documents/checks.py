@@ -1,6 +1,7 @@
 """The asset checks of the document line: the rules of each stage over a whole day, conservation, and quarantine.
 
-All but the quarantine's share are blocking: what is downstream of a broken table does not run.
+All rules are blocking: what is downstream of a broken table does not run. The quarantine's share and the buckets of a
+lake on S3 only warn.
 """
 
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from typing import Any
 
 import dagster as dg
 
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.partitions import DAYS, day_of
 from medpipe_assets.defs.resources import LakeResource, Reprocess, private_errors
 from medpipe_assets.documents.line import READS, RULE_NAMES, check_rules
+from medpipe_assets.lake.buckets import shortcomings
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import conservation, read_vouched, verdicts
 from medpipe_assets.lake.schemas import STAGES, tables_of
@@ -101,6 +104,20 @@ def share_under_threshold(context: dg.AssetCheckExecutionContext, lake: LakeReso
     )
 
 
+@dg.asset_check(
+    asset="lake_maintenance",
+    description="The buckets of a lake on S3 keep versions of what was received, and encrypt with KMS.",
+)
+def buckets_are_safe(lake: LakeResource, aws: AwsResource) -> dg.AssetCheckResult:
+    with private_errors():
+        found = shortcomings(lake.open().location, aws.clients())
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"shortcomings": len(found), "next_steps": found},
+    )
+
+
 def checks() -> list[dg.AssetChecksDefinition]:
     """All checks of the line."""
-    return [*(_stage_checks(stage) for stage in STAGES), share_under_threshold]
+    return [*(_stage_checks(stage) for stage in STAGES), share_under_threshold, buckets_are_safe]
