@@ -201,7 +201,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "NPI": "npi_of(person)",
         **{name: f"case when {_NPPES_GONE} then '' else {value} end" for name, value in _NPPES_KEPT.items()},
         "NPI Deactivation Date": f"case when {_NPPES_GONE} then us_date(person, 78) else '' end",
-        "NPI Deactivation Reason Code": f"case when {_NPPES_GONE} then pick(['DT', 'OT'], draw(person, 79)) else '' end",
+        "NPI Deactivation Reason Code": f"case when {_NPPES_GONE} then maybe(person, 79, 3, 'DT', '') else '' end",
         "NPI Reactivation Date": "''",
     },
 }
