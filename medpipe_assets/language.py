@@ -4,6 +4,7 @@ What a stage does with the answer, and which languages it can translate, is not 
 """
 
 import re
+import threading
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,6 +26,7 @@ _SURE_PROBABILITY = 0.9
 _WINDOW = 4000
 """Characters that are looked at: more changes no answer."""
 
+_LOADING = threading.Lock()
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 _CHINESE = {"wuu": "zh", "yue": "zh"}
 
@@ -74,9 +76,14 @@ def _mostly_foreign_script(letters: str) -> bool:
     return sum("LATIN" not in unicodedata.name(c, "") for c in beyond_latin) * 2 > len(letters)
 
 
-@lru_cache(maxsize=8)
 def _model(languages: tuple[str, ...]) -> LanguageIdentifier:
     """The model, over all its languages (empty tuple) or some; loaded on first use, about 0.6 s."""
+    with _LOADING:  # 16 threads that all came first would load it 16 times: 26 s were measured
+        return _loaded(languages)
+
+
+@lru_cache(maxsize=8)
+def _loaded(languages: tuple[str, ...]) -> LanguageIdentifier:
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     if languages:
         model.set_languages(list(languages))
