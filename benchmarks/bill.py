@@ -100,7 +100,7 @@ def corpus(count: int, rng: Random) -> list[Input]:
     """Pages in a mixed order; those seen before are new documents with the same page."""
     fresh = round(count * (1 - SEEN_BEFORE - BLANK))
     made = [_page(n, n < fresh * DIGITAL, rng) for n in range(fresh)]
-    blank = [Input(_scan(None), "image/png", "")] * round(count * BLANK)
+    blank = [Input(scan(None), "image/png", "")] * round(count * BLANK)
     again = rng.choices(made, k=count - fresh - len(blank))
     pages = [*made, *blank, *again]
     rng.shuffle(pages)
@@ -115,10 +115,10 @@ def _page(number: int, digital: bool, rng: Random) -> Input:
     sheet = lay_out(note, SANS, A4, furniture=True)[0]
     if digital:
         return Input(paper.pdf([paper.PdfPage(sheet)]), "application/pdf", sheet.text)
-    return Input(_scan(number), "image/png", sheet.text)
+    return Input(scan(number), "image/png", sheet.text)
 
 
-def _scan(number: int | None) -> bytes:
+def scan(number: int | None) -> bytes:
     """A small picture: white, or noise with a number."""
     pixels = np.full((SIDE, SIDE), 255, np.uint8)
     if number is not None:
@@ -129,12 +129,12 @@ def _scan(number: int | None) -> bytes:
     return out.getvalue()
 
 
-def _number(data: bytes) -> int:
+def number_of(data: bytes) -> int:
     high, low = np.asarray(Image.open(io.BytesIO(data)).convert("L"))[0, :2].tolist()
     return int(high) * 256 + int(low)
 
 
-def _read(text: str) -> Extraction:
+def page_of(text: str) -> Extraction:
     """A text as a page whose words stand where its lines have them."""
     words, position = Words(), 0
     lines = text.split("\n")
@@ -191,7 +191,7 @@ def naive_dollars(pages: Sequence[Input], results: Sequence[Result]) -> float:
 
 def run(texts: dict[int, str], pages: Sequence[Input], **settings: Any) -> tuple[list[Result], float, list[Cost]]:
     """Our results, what the double charged for them, and what the engines metered."""
-    double = stand_up(engines=replace(embedded_engines(), read=lambda data, _: _read(texts[_number(data)])))
+    double = stand_up(engines=replace(embedded_engines(), read=lambda data, _: page_of(texts[number_of(data)])))
     with tempfile.TemporaryDirectory() as folder, collecting() as costs:
         pipeline = Pipeline(PaidCalls(Attached(double), ResponseStore(folder)), **settings)
         results = [pipeline.page(page) for page in pages]
@@ -209,7 +209,7 @@ def run_naive(pages: Sequence[Input], ours: Sequence[Result]) -> tuple[list[Resu
 def _numbered(pages: Sequence[Input]) -> Iterator[tuple[int, str]]:
     for page in pages:
         if page.media_type == "image/png" and page.text:
-            yield _number(page.data), page.text
+            yield number_of(page.data), page.text
 
 
 def _same(name: str, ours: Sequence[Result], theirs: Sequence[Result]) -> float:
