@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     )
     codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
     textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
+    textract_topic: str = Field(
+        default="", description="ARN of the SNS topic told of jobs' ends; empty: they are polled"
+    )
+    textract_topic_role: str = Field(default="", description="ARN of the role with which Textract tells the topic")
+    textract_queue: str = Field(default="", description="URL of the SQS queue that is subscribed to the topic")
+    data_automation_project: str = Field(default="", description="ARN of a project that tells words and their boxes")
+    data_automation_profile: str = Field(default="", description="ARN of the data automation profile")
+    data_automation_output: Literal["standard", "custom"] = Field(
+        default="standard", description="what its pages are charged as; custom: the project has blueprints"
+    )
     terminology: list[str] = Field(default_factory=list, description="Amazon Translate custom terminologies, as JSON")
 
     @classmethod

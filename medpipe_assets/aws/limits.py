@@ -7,6 +7,7 @@ from medpipe_assets.errors import ConfigurationError
 _TEXTRACT = "https://docs.aws.amazon.com/textract/latest/dg/limits-document.html"
 _TEXTRACT_GET = "https://docs.aws.amazon.com/textract/latest/dg/API_GetDocumentTextDetection.html"
 _TRANSLATE = "https://docs.aws.amazon.com/translate/latest/dg/what-is-limits.html"
+_DATA_AUTOMATION = "https://docs.aws.amazon.com/bedrock/latest/userguide/bda-limits.html"
 _MEDICAL = "https://docs.aws.amazon.com/comprehend-medical/latest/dev/comprehendmedical-quotas.html"
 
 MEGABYTE = 1_000_000
@@ -44,7 +45,19 @@ LIMITS: tuple[Limit, ...] = (
         Limit("textract", operation, "results", 1_000, "block", _TEXTRACT_GET)
         for operation in ("GetDocumentTextDetection", "GetDocumentAnalysis")
     ),
+    Limit(
+        "bedrock-data-automation-runtime",
+        "InvokeDataAutomationAsync",
+        "document",
+        500 * MEGABYTE,
+        "byte",
+        _DATA_AUTOMATION,
+    ),
+    # 3,000 with the splitter, which is of no use here; without it only the console's limit is told.
+    Limit("bedrock-data-automation-runtime", "InvokeDataAutomationAsync", "pages", 20, "page", _DATA_AUTOMATION),
     Limit("translate", "TranslateText", "text", 10_000, "byte", _TRANSLATE),
+    Limit("translate", "TranslateDocument", "document", 100_000, "byte", _TRANSLATE),
+    Limit("translate", "TranslateDocument", "characters", 100_000, "character", _TRANSLATE),
     # The service model says characters; the documentation says bytes, and bytes of UTF-8 are the safe reading.
     Limit("comprehendmedical", "DetectEntitiesV2", "text", 20_000, "byte", _MEDICAL),
     Limit("comprehendmedical", "DetectPHI", "text", 20_000, "byte", _MEDICAL),

@@ -66,13 +66,48 @@ def _paid_calls(settings: Settings, location: LakeLocation) -> Any:
 def _textract(given: Surroundings) -> Any:
     from medpipe_assets.extraction.textract import TextractExtraction
 
-    location = given.location
-    bucket, _, prefix = (
-        location.zone("raw").removeprefix("s3://").partition("/") if location.is_remote else ("", "", "")
+    bucket, where = _raw_folder(given.location, "textract")
+    features, key = tuple(given.settings.textract_features), given.location.kms_key
+    told = _textract_completions(given)
+    return TextractExtraction(given.calls(), features, bucket=bucket, prefix=where, kms_key=key, completions=told)
+
+
+def _textract_completions(given: Surroundings) -> Any:
+    """What tells the ends of Textract's jobs, where the settings name it."""
+    settings = given.settings
+    topic, role, queue = settings.textract_topic, settings.textract_topic_role, settings.textract_queue
+    if not (topic or role or queue):
+        return None
+    if not (topic and role and queue):
+        raise ConfigurationError(
+            "set all of MEDPIPE_TEXTRACT_TOPIC, ..._TOPIC_ROLE and MEDPIPE_TEXTRACT_QUEUE, or none"
+        )
+    from medpipe_assets.aws.completions import Completions
+
+    return Completions(given.calls(), queue, topic, role)
+
+
+def _bedrock_data_automation(given: Surroundings) -> Any:
+    from medpipe_assets.extraction.bedrock_data_automation import BedrockDataAutomationExtraction
+
+    settings, location = given.settings, given.location
+    project, profile = settings.data_automation_project, settings.data_automation_profile
+    bucket, where = _raw_folder(location, "data_automation")
+    if not (project and profile and bucket):
+        raise ConfigurationError(
+            "bedrock_data_automation needs MEDPIPE_DATA_AUTOMATION_PROJECT and ..._PROFILE, and a lake on S3"
+        )
+    return BedrockDataAutomationExtraction(
+        given.calls(), project, profile, bucket, where, location.kms_key, settings.data_automation_output
     )
-    features = tuple(given.settings.textract_features)
-    where = f"{prefix}/textract/".lstrip("/")
-    return TextractExtraction(given.calls(), features, bucket=bucket, prefix=where, kms_key=location.kms_key)
+
+
+def _raw_folder(location: LakeLocation, name: str) -> tuple[str, str]:
+    """Bucket and prefix of a folder in the raw zone; both empty where the lake is not on S3."""
+    if not location.is_remote:
+        return "", ""
+    bucket, _, prefix = location.zone("raw").removeprefix("s3://").partition("/")
+    return bucket, f"{prefix}/{name}/".lstrip("/")
 
 
 def _translate(given: Surroundings) -> Any:
@@ -108,13 +143,16 @@ def _batches(given: Surroundings) -> Any:
         raise ConfigurationError("MEDPIPE_BATCH=always needs MEDPIPE_BATCH_ROLE, and a lake on S3")
     from medpipe_assets.aws.batch_jobs import Batches, Place
 
-    bucket, _, prefix = location.zone("raw").removeprefix("s3://").partition("/")
-    place = Place(bucket, f"{prefix}/batches/".lstrip("/"), settings.batch_role, location.kms_key)
+    place = Place(*_raw_folder(location, "batches"), settings.batch_role, location.kms_key)
     return Batches(given.calls(), place, settings.batch == "always", settings.batch_deadline_hours)
 
 
 ENGINES: Mapping[str, Mapping[str, Maker]] = {
-    "extraction": {"embedded": lambda _: EmbeddedExtraction(), "textract": _textract},
+    "extraction": {
+        "embedded": lambda _: EmbeddedExtraction(),
+        "textract": _textract,
+        "bedrock_data_automation": _bedrock_data_automation,
+    },
     "translation": {
         "embedded": lambda _: EmbeddedTranslation(),
         "ctranslate2": _ctranslate2,

@@ -3,9 +3,9 @@
 Only geometry is known here; where the lines came from is not. Boxes are (x0, y0, x1, y1), origin top left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
 
 from medpipe_assets.extraction.engine import Page, Words
@@ -48,6 +48,16 @@ class Reading:
     width: float
     height: float
     rotation: int
+
+
+def split_word(text: str, box: Box) -> Iterator[tuple[str, Box]]:
+    """The words of what a service took for one: they share its box by their letters."""
+    words = text.split()
+    x0, y0, x1, y1 = box
+    width = (x1 - x0) / max(1, sum(map(len, words)))
+    ends = [0, *accumulate(map(len, words))]
+    for word, begin, end in zip(words, ends[:-1], ends[1:], strict=True):
+        yield word, (x0 + begin * width, y0, x0 + end * width, y1)
 
 
 def page_of(reading: Reading, number: int) -> Page:

@@ -148,6 +148,16 @@ def pdf_of(document: pypdfium2.PdfDocument, numbers: Sequence[int], most: int) -
     return buffer.getvalue()
 
 
+def pdf_of_images(sent: Sequence[Scan]) -> bytes:
+    """A PDF with a page for each image."""
+    first, *rest = (Image.open(io.BytesIO(scan.image)) for scan in sent)
+    buffer = io.BytesIO()
+    first.save(
+        buffer, "PDF", save_all=True, append_images=rest, resolution=pdfium.RENDER_DPI, quality=_ENCODINGS[1]["quality"]
+    )
+    return buffer.getvalue()
+
+
 def content_of(data: bytes, scans: Sequence[Scan]) -> bytes:
     """What stands for some pages of a document in the key of an answer to them."""
     return hashlib.sha256(data).digest() + repr([scan.number for scan in scans]).encode()

@@ -8,7 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, groupby
+from itertools import groupby
 from statistics import median
 from typing import Any
 
@@ -204,13 +204,9 @@ class _Sheet:
             gap = "\n" if gap == "\t" else gap
 
     def _split(self, block: Block) -> Iterator[tuple[str, Box]]:
-        """A block's words: Textract's may hold white space, and then its box is shared out by letters."""
-        words = clean(_said(block)).split()
-        x0, y0, x1, y1 = self.box(block)
-        width = (x1 - x0) / max(1, sum(map(len, words)))
-        ends = [0, *accumulate(map(len, words))]
-        for word, begin, end in zip(words, ends[:-1], ends[1:], strict=True):
-            yield word, (x0 + begin * width, y0, _unit(x0 + end * width), y1)
+        """A block's words: Textract's may hold white space."""
+        for word, (x0, y0, x1, y1) in layout.split_word(clean(_said(block)), self.box(block)):
+            yield word, (x0, y0, _unit(x1), y1)
 
     def _table_units(self) -> Iterator[_Unit]:
         for table in self._of("TABLE"):

@@ -15,7 +15,7 @@ from medpipe_assets.aws.prices import price
 from medpipe_tests.aws_double import errors, wire
 from medpipe_tests.aws_double.errors import AwsError, DoubleError
 from medpipe_tests.aws_double.faults import FaultPlan, Kind, fingerprint
-from medpipe_tests.aws_double.model import operation_model, violations
+from medpipe_tests.aws_double.model import action_name, operation_model, violations
 from medpipe_tests.aws_double.wire import Address
 
 
@@ -158,7 +158,7 @@ class AwsDouble:
         return reply
 
     def _admit(self, service: str, operation: str) -> None:
-        action = f"{service}:{operation}"
+        action = action_name(service, operation)
         with self._lock:
             self.actions[action] += 1
         if action in self.denied:
@@ -179,7 +179,7 @@ class AwsDouble:
         """One request too many: the API's own exception and the front door's, in turns."""
         known = {shape.name for shape in operation_model(service, operation).error_shapes} | errors.ALWAYS_POSSIBLE
         codes = [code for code in errors.THROTTLES[service] if code in known]
-        return AwsError(codes[self.actions[f"{service}:{operation}"] % len(codes)], "Rate exceeded")
+        return AwsError(codes[self.actions[action_name(service, operation)] % len(codes)], "Rate exceeded")
 
     def _count_against_quota(self, service: str, operation: str) -> None:
         """A bucket of tokens that holds one second's requests."""

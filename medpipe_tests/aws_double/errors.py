@@ -3,7 +3,8 @@
 from collections.abc import Container, Mapping
 from typing import Any
 
-SERVICES = ("textract", "translate", "comprehendmedical", "athena")
+DATA_AUTOMATION = "bedrock-data-automation-runtime"
+SERVICES = ("textract", DATA_AUTOMATION, "translate", "comprehendmedical", "athena")
 """The services that the double stands in for."""
 
 
@@ -31,6 +32,7 @@ class DoubleError(AssertionError):
 
 THROTTLES: Mapping[str, tuple[str, ...]] = {
     "textract": ("ProvisionedThroughputExceededException", "ThrottlingException"),
+    DATA_AUTOMATION: ("ServiceQuotaExceededException", "ThrottlingException"),
     "translate": ("TooManyRequestsException", "ThrottlingException"),
     "comprehendmedical": ("TooManyRequestsException", "ThrottlingException"),
     "athena": ("TooManyRequestsException", "ThrottlingException"),
@@ -39,6 +41,7 @@ THROTTLES: Mapping[str, tuple[str, ...]] = {
 
 INTERNAL: Mapping[str, str] = {
     "textract": "InternalServerError",
+    DATA_AUTOMATION: "InternalServerException",
     "translate": "InternalServerException",
     "comprehendmedical": "InternalServerException",
     "athena": "InternalServerException",

@@ -38,6 +38,13 @@ def endpoint_variable(service: str) -> str:
 
 
 @cache
+def action_name(service: str, operation: str) -> str:
+    """An operation as permissions name it, e.g. 'bedrock:GetDataAutomationStatus'."""
+    model = service_model(service)
+    return f"{model.signing_name}:{operation}"
+
+
+@cache
 def operation_model(service: str, operation: str) -> OperationModel:
     """An operation's model."""
     return service_model(service).operation_model(operation)

@@ -6,6 +6,7 @@ from typing import Any
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_tests.aws_double.athena import Athena, WorkGroup
 from medpipe_tests.aws_double.comprehend_medical import ComprehendMedical
+from medpipe_tests.aws_double.data_automation import DataAutomation
 from medpipe_tests.aws_double.double import AwsDouble, Bill
 from medpipe_tests.aws_double.engines import Engines, toy_engines
 from medpipe_tests.aws_double.model import session
@@ -50,6 +51,7 @@ def stand_up(
 
     services = (
         Textract(engines.read, bill.add, objects, publish, polls),
+        DataAutomation(engines.read, bill.add, objects, polls),
         Translate(engines.translate, bill.add, objects, polls),
         ComprehendMedical(engines, bill.add, objects, polls),
         Athena(warehouse, bill.add, objects, workgroups, polls),
