@@ -1,5 +1,6 @@
 """The one place that makes AWS clients: retries, time limits, pools of connections. What is sent is not its matter."""
 
+import os
 import threading
 from typing import Any
 
@@ -18,9 +19,9 @@ RETRY_MODES = ("adaptive", "standard")
 class Clients:
     """Clients of one region, made on first use and shared by the threads of a process.
 
-    Endpoints, credentials and, where `region` is empty, the region come from botocore's own chain (AWS_REGION,
-    AWS_ENDPOINT_URL_TEXTRACT, instance roles, ...), read when the first client is made. Pickling keeps the settings and
-    drops the clients.
+    Endpoints, credentials and, where `region` is empty and AWS_REGION is not set, the region come from botocore's own
+    chain (AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_TEXTRACT, instance roles, ...), read when the first client is made.
+    Pickling keeps the settings and drops the clients.
 
     Args:
         region: e.g. 'eu-west-1'; empty for the environment's.
@@ -76,7 +77,9 @@ class Clients:
 
     def _make(self, service: str) -> Any:
         try:
-            self._session = self._session or boto3.Session(region_name=self._region or None)
+            # The other SDKs and the containers' agents use AWS_REGION; botocore knows AWS_DEFAULT_REGION alone.
+            region = self._region or os.environ.get("AWS_REGION") or None
+            self._session = self._session or boto3.Session(region_name=region)
             made = self._session.client(service, config=self._config)
         except BotoCoreError as error:
             raise translated(error, service) from None

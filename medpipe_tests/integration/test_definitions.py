@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from medpipe_assets.definitions import build_defs
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.running import run_inputs
 
 ROOT = Path(__file__).parents[2]
 GRAPH = ROOT / "medpipe_tests" / "integration" / "graph.txt"
@@ -57,3 +60,30 @@ def test_it_loads_with_an_empty_environment(command: list[str], tmp_path: Path) 
         [str(folder / command[0]), *command[1:]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_it_loads_under_the_profile_aws_with_a_lake_on_s3_and_neither_region_nor_credentials(tmp_path: Path) -> None:
+    given = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    code = "from medpipe_assets.definitions import build_defs; build_defs().get_repository_def()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**given, "MEDPIPE_PROFILE": "aws", "MEDPIPE_LAKE": "s3://nobody/has/it"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_run_without_a_region_says_what_to_set(tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    lake = Lake(LakeLocation.under(tmp_path / "lake"))
+    (failure,) = run_inputs(lake, [str(notes)], profile="aws", workers=0).failures
+    assert "NoRegionError: set AWS_REGION" in failure

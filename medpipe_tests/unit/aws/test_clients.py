@@ -80,3 +80,11 @@ def test_a_missing_region_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_region_without_the_service_is_refused_with_those_that_have_it() -> None:
     with pytest.raises(ConfigurationError, match=r"eu-central-1.*us-east-1"):
         Clients("eu-central-1").client("comprehendmedical")
+
+
+def test_the_region_is_the_given_one_then_that_of_either_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert Clients().client("sqs").meta.region_name == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert Clients().client("sqs").meta.region_name == "eu-west-1"
+    assert Clients("us-west-2").client("sqs").meta.region_name == "us-west-2"
