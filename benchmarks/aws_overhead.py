@@ -1,4 +1,4 @@
-"""What our side of AWS costs in time: the rate that is kept, the overhead of a call, memory.
+"""What our side of AWS costs in time: the rate that is kept, the overhead of a call, memory, a full queue.
 
     python -m benchmarks.aws_overhead [--quick]
 
@@ -8,9 +8,14 @@ toy one, for what is measured is not its work.
 Throughput over the ideal is the share of the configured request rate that 16 threads reach. A call's overhead is what
 asking through medpipe (cutting, budget, rate, storing, metering, offsets) takes longer than the bare botocore client,
 in medians of calls in turns. Memory is the growth of this process's resident set while calls are made.
+
+The queue holds messages of S3's about new objects, some told twice, and is the double's own, in this process. The
+sensor ticks, as the daemon would have it, until nothing is left: it drains, records, deletes, and asks for one run a
+day. `aws_queue_runs` is the number of runs that it asked for.
 """
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -22,12 +27,22 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.reporting import arguments, figure
+import dagster as dg
+
+from benchmarks.reporting import arguments, figure, quiet_stdout
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.medical_text import ask
 from medpipe_assets.aws.rates import RateLimits
 from medpipe_assets.aws.responses import ResponseStore
+from medpipe_assets.defs.documents.sensors import sqs_inbox_sensor
+from medpipe_assets.defs.resources import LakeResource, resources
+from medpipe_assets.documents.intake import pending_receipts
+from medpipe_tests.aws_double.double import AwsDouble, Bill
+from medpipe_tests.aws_double.fixtures import ISOLATION
+from medpipe_tests.aws_double.queues import Queues
+from medpipe_tests.aws_double.server import DoubleServer
+from medpipe_tests.aws_double.standing import CREDENTIALS
 
 LATENCY = 0.05
 THREADS = 16
@@ -43,6 +58,9 @@ NOTE = "Visit {}. The patient has hypertension and diabetes, and no diabetes in 
 
 CALLS, QUICK_CALLS = 3_000, 600
 PAIRS, QUICK_PAIRS = 200, 60
+MESSAGES, QUICK_MESSAGES = 10_000, 500
+TOLD_TWICE = 20
+"""One message in so many comes twice."""
 
 
 @contextlib.contextmanager
@@ -106,6 +124,49 @@ def overhead(folder: str, pairs: int) -> None:
     figure("aws_stored_answer", wall["stored"], "milliseconds", n=pairs)
 
 
+def queue(folder: str, count: int) -> None:
+    """A queue of news, drained by the sensor until it is empty."""
+    queues = Queues("https://sqs.us-east-1.amazonaws.com/123456789012/news")
+    fresh = count - count // TOLD_TWICE
+    bodies = [_news(number) for number in range(fresh)]
+    queues.tell([*bodies, *bodies[: count - fresh]])
+    double = AwsDouble({"sqs": queues}, Bill(), latency_seconds=LATENCY)
+    before, ticks, asked = dict(os.environ), 0, 0
+    with DoubleServer(double) as server, dg.DagsterInstance.ephemeral() as instance, quiet_stdout():
+        os.environ.update({**ISOLATION, **CREDENTIALS, **server.environment, "MEDPIPE_INBOX_QUEUE": queues.url})
+        try:
+            lake, cursor = LakeResource(root=folder), None
+            given = {name: resources()[name] for name in sqs_inbox_sensor.required_resource_keys} | {"lake": lake}
+            begun = time.perf_counter()
+            while len(queues):
+                context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=given, sensor_name="queue")
+                told = sqs_inbox_sensor(context)
+                assert isinstance(told, dg.SensorResult)
+                ticks, asked, cursor = ticks + 1, asked + len(told.run_requests or ()), told.cursor
+            seconds = time.perf_counter() - begun
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    receipted = sum(len(receipt.arrivals) for receipt in pending_receipts(lake.open()))
+    config = {"latency_seconds": LATENCY}
+    figure("aws_queue_drained", seconds, "seconds", n=count, config={**config, "ticks": ticks})
+    figure("aws_queue_objects_lost", fresh - receipted, "objects", n=count, config=config)
+    figure("aws_queue_runs", asked, "runs", n=count, config=config)
+
+
+def _news(number: int) -> str:
+    """S3's message about a new object."""
+    told = {"key": f"in/{number}.pdf", "size": 1000, "eTag": f"{number:032x}", "sequencer": f"{number + 1:018X}"}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": "2026-11-20T08:00:00.000Z",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "clinic"}, "object": told},
+    }
+    return json.dumps({"Records": [record]})
+
+
 def _taken(call: Callable[[], object]) -> tuple[float, float]:
     """Seconds by the clock, and of this thread's processor time."""
     wall, cpu = time.perf_counter(), time.thread_time()
@@ -124,6 +185,8 @@ def main() -> None:
     with aws(), tempfile.TemporaryDirectory() as folder:
         overhead(folder, QUICK_PAIRS if quick else PAIRS)
         throughput(folder, QUICK_CALLS if quick else CALLS)
+    with tempfile.TemporaryDirectory() as folder:
+        queue(folder, QUICK_MESSAGES if quick else MESSAGES)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class DoubleServer:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that send a client here."""
-        return {endpoint_variable(service): self.url for service in SERVICES}
+        return {endpoint_variable(service): self.url for service in (*SERVICES, *self._server.double.services)}
 
     def __enter__(self) -> "DoubleServer":
         self._thread.start()

@@ -30,7 +30,7 @@ class Address:
 
 @cache
 def _prefixes() -> dict[str, str]:
-    return {service_model(service).metadata["targetPrefix"]: service for service in SERVICES}
+    return {service_model(service).metadata["targetPrefix"]: service for service in (*SERVICES, "sqs")}
 
 
 def address(headers: Mapping[str, str]) -> Address:
