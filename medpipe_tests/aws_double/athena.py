@@ -1,6 +1,7 @@
 """Amazon Athena: queries that are started, polled, stopped and read by page, over DuckDB in Athena's dialect.
 
-SELECT and UNLOAD only. What is Athena's own is here: workgroups, states, bytes scanned, result files in S3.
+SELECT and UNLOAD only. What is Athena's own is here: workgroups, states, bytes scanned, result files in S3; which
+tables there are is in athena_tables.py.
 """
 
 import datetime as dt
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, TableData
+from medpipe_tests.aws_double.athena_tables import CATALOG, GlueTables, resolved
 from medpipe_tests.aws_double.double import Call, Charge
 from medpipe_tests.aws_double.errors import AwsError
 from medpipe_tests.aws_double.jobs import Ids, Tokens
@@ -74,7 +76,7 @@ class Athena:
     """The service.
 
     Args:
-        warehouse: gives the tables as they are when a query runs; None knows no table.
+        warehouse: gives the tables as they are when a query runs.
         charge: takes what a call costs.
         objects: S3, for results.
         workgroups: by name.
@@ -85,13 +87,13 @@ class Athena:
 
     def __init__(
         self,
-        warehouse: Callable[[], DuckDBWarehouse] | None,
+        warehouse: Callable[[], DuckDBWarehouse] | GlueTables,
         charge: Callable[[Charge], None],
         objects: Objects,
         workgroups: Mapping[str, WorkGroup] | None = None,
         polls: int = 1,
     ) -> None:
-        self._warehouse = warehouse or (lambda: DuckDBWarehouse(lambda _: None))
+        self._tables = warehouse
         self._charge = charge
         self._objects = objects
         self._workgroups = {"primary": WorkGroup(), **(workgroups or {})}
@@ -122,7 +124,7 @@ class Athena:
                 "configuration setting or as an API input."
             )
         bucket, _ = location(output)
-        if not self._objects.has_bucket(bucket):
+        if not self._objects.is_located(bucket):
             raise _invalid(f"Unable to verify/create output bucket {bucket}")
         if "ExecutionParameters" in request:
             raise _invalid("the double takes no execution parameters")
@@ -168,7 +170,8 @@ class Athena:
         sql = query.request["QueryString"]
         unload = _UNLOAD.fullmatch(sql)
         cutoff = self._workgroups[query.workgroup].bytes_cutoff
-        warehouse = self._warehouse()
+        context = query.request.get("QueryExecutionContext", {})
+        sql, warehouse = self._over(unload["query"] if unload else sql.strip().rstrip(";"), context)
 
         def counted(name: str) -> TableData | None:
             data = warehouse.tables(name)
@@ -181,7 +184,7 @@ class Athena:
             return data
 
         with TemporaryDirectory(prefix="athena-") as folder:
-            table = replace(warehouse, tables=counted).query(unload["query"] if unload else sql.strip().rstrip(";"))
+            table = replace(warehouse, tables=counted).query(sql)
         bucket, prefix = location(query.output)
         if unload:
             query.result = pa.table({"rows": [table.num_rows]})
@@ -191,6 +194,17 @@ class Athena:
         else:
             query.result = table
             self._objects.put(bucket, f"{prefix}{query_id}.csv", _csv(table))
+
+    def _over(self, sql: str, context: Mapping[str, str]) -> tuple[str, DuckDBWarehouse]:
+        """A query, and the tables that it names."""
+        catalog = context.get("Catalog", CATALOG)
+        if catalog.lower() != CATALOG.lower():
+            raise QueryError(f"CATALOG_NOT_FOUND: Catalog '{catalog}' does not exist")
+        if not isinstance(self._tables, GlueTables):
+            return sql, self._tables()
+        sql, names = resolved(sql, context.get("Database", "default"))
+        glue = self._tables
+        return sql, DuckDBWarehouse(lambda word: glue.find(names[word]), threads=1)
 
     def _local(self, path: str, folder: str) -> str:
         """A file of a table where DuckDB can read it; one in S3 is fetched."""

@@ -49,3 +49,11 @@ class Objects:
         except ClientError:
             return False
         return True
+
+    def is_located(self, bucket: str) -> bool:
+        """As `has_bucket`, for services that ask where it is."""
+        try:
+            self._client.get_bucket_location(Bucket=bucket)
+        except ClientError:
+            return False
+        return True
