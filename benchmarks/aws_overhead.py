@@ -139,8 +139,9 @@ def queue(folder: str, count: int) -> None:
             given = {name: resources()[name] for name in sqs_inbox_sensor.required_resource_keys} | {"lake": lake}
             begun = time.perf_counter()
             while len(queues):
-                context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=given, sensor_name="queue")
-                told = sqs_inbox_sensor(context)
+                told = sqs_inbox_sensor(
+                    dg.build_sensor_context(instance=instance, cursor=cursor, resources=given, sensor_name="queue")
+                )
                 assert isinstance(told, dg.SensorResult)
                 ticks, asked, cursor = ticks + 1, asked + len(told.run_requests or ()), told.cursor
             seconds = time.perf_counter() - begun

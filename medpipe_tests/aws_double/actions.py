@@ -23,6 +23,7 @@ from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, Severit
 from medpipe_assets.aws.batch_jobs import MEDICAL_JOBS, Batches, Place, Rehearsal
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.aws.completions import Completions
 from medpipe_assets.aws.medical_text import ask
 from medpipe_assets.aws.responses import ResponseStore
 from medpipe_assets.aws.secrets import secret
@@ -30,20 +31,26 @@ from medpipe_assets.defs.resources import make_engines
 from medpipe_assets.documents.consumers import CONSUMERS, rebuild
 from medpipe_assets.documents.intake import receive, take_in
 from medpipe_assets.documents.line import stages
+from medpipe_assets.documents.news import reconcile
 from medpipe_assets.documents.stage import run_stage
 from medpipe_assets.errors import DocumentError
+from medpipe_assets.extraction.bedrock_data_automation import BedrockDataAutomationExtraction
+from medpipe_assets.extraction.textract import TextractExtraction
 from medpipe_assets.inbox.s3 import S3Inbox
 from medpipe_assets.inbox.sqs import dead_letters, drain, redrive
 from medpipe_assets.lake.buckets import shortcomings
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.maintenance import maintain
+from medpipe_assets.recognition.comprehend_medical import ComprehendMedicalRecognition
 from medpipe_assets.settings import Settings
 from medpipe_assets.translation.amazon_translate import TranslateTranslation
+from medpipe_assets.translation.word_documents import WordDocumentTranslation
 from medpipe_assets.warehouse.athena import AthenaWarehouse
 from medpipe_tests.aws_double import engines
 from medpipe_tests.aws_double.fixtures import FROM_OUTSIDE, Aws, standing_aws
 from medpipe_tests.aws_double.moto_server import MotoServer
+from medpipe_tests.unit.extraction.make import docx, paragraph
 
 ROLE = "arn:aws:iam::123456789012:role/medpipe-batch"
 DAY = dt.date(2026, 11, 20)
@@ -55,8 +62,9 @@ NOTES = {
 HEADER = """# AWS actions
 
 Every AWS action that medpipe asks for, by the part of it that does, as recorded while that part runs against the
-stand-ins of the tests (`make docs` writes this file anew; a test fails when it is stale). A deployment grants these;
-what the recorded scenes do not reach (single DetectPHI, RxNorm and SNOMED calls, KMS, passing roles) is not here yet.
+stand-ins of the tests (`make docs` writes this file anew; a test fails when it is stale). Names are IAM's: a batch of
+SQS is the single action. What a request needs besides is recorded with it: the key of an object under SSE-KMS
+(`kms:GenerateDataKey`, `kms:Decrypt`), and a role that is handed on (`iam:PassRole`). A deployment grants these.
 
 | action | asked for by |
 |---|---|
@@ -73,7 +81,9 @@ def recorded() -> dict[str, set[str]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for bucket in ("lake", "inbox"):
             aws.client("s3").create_bucket(Bucket=f"medpipe-{bucket}")
-        lake = Lake(LakeLocation.under("s3://medpipe-lake/lake", folder / "home"))
+        key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+        location = replace(LakeLocation.under("s3://medpipe-lake/lake", folder / "home"), kms_key=key)
+        lake = Lake(location)
         for name, scene in SCENES.items():
             prepared = scene(aws, lake)
             before = aws.actions
@@ -108,16 +118,25 @@ def _scans() -> list[Image.Image]:
     return scans
 
 
-def _inputs(aws: Aws) -> None:
+def _pdf() -> bytes:
     first, second = _scans()
-    png, pdf = io.BytesIO(), io.BytesIO()
-    first.save(png, "PNG")
+    pdf = io.BytesIO()
     first.save(pdf, "PDF", save_all=True, append_images=[second])
-    for name, data in {**NOTES, "scan.png": png.getvalue(), "scans.pdf": pdf.getvalue()}.items():
+    return pdf.getvalue()
+
+
+def _inputs(aws: Aws) -> None:
+    png = io.BytesIO()
+    _scans()[0].save(png, "PNG")
+    for name, data in {**NOTES, "scan.png": png.getvalue(), "scans.pdf": _pdf()}.items():
         aws.client("s3").put_object(Bucket="medpipe-inbox", Key=f"in/{name}", Body=data)
 
 
 # --- scenes: each prepares, and gives back what is recorded
+
+
+def _lake(aws: Aws, lake: Lake) -> Callable[[], None]:
+    return lambda: _ignored(Lake(replace(lake.location, database="another")).table("pages"))
 
 
 def _inbox(aws: Aws, lake: Lake) -> Callable[[], None]:
@@ -138,6 +157,33 @@ def _graph(aws: Aws, lake: Lake) -> Callable[[], None]:
             run_stage(lake, stage, DAY, run_id="actions")
         for name in CONSUMERS:
             rebuild(lake, name, DAY)
+
+    return run
+
+
+def _options(aws: Aws, lake: Lake) -> Callable[[], None]:
+    """What settings add to the graph's calls."""
+    scan, scans = io.BytesIO(), io.BytesIO()
+    first, second = _scans()
+    first.save(scan, "PNG")
+    first.save(scans, "PDF", save_all=True, append_images=[second])
+
+    def run() -> None:
+        calls = PaidCalls(Clients(), sleep=lambda _: None)
+        medical = ComprehendMedicalRecognition(calls, detect_phi=True, rxnorm=True, snomed=True)
+        medical.recognise("The patient has hypertension.", "en")
+        tables = TextractExtraction(calls, ("TABLES", "FORMS"), bucket="medpipe-lake", kms_key=lake.location.kms_key)
+        tables.extract(scan.getvalue(), "image/png")
+        tables.extract(scans.getvalue(), "application/pdf")
+
+    return run
+
+
+def _nightly(aws: Aws, lake: Lake) -> Callable[[], None]:
+    def run() -> None:
+        clients = Clients()
+        reconcile(lake, S3Inbox("medpipe-inbox", "in/", clients.client("s3")), DAY, run_id="actions")
+        shortcomings(lake.location, clients)
 
     return run
 
@@ -171,6 +217,40 @@ def _queue(aws: Aws, lake: Lake) -> Callable[[], None]:
     return run
 
 
+def _data_automation(aws: Aws, lake: Lake) -> Callable[[], None]:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:"
+
+    def run() -> None:
+        project, profile = f"{arn}data-automation-project/words", f"{arn}data-automation-profile/us.data-automation-v1"
+        calls = PaidCalls(Clients(), sleep=lambda _: None)
+        engine = BedrockDataAutomationExtraction(calls, project, profile, "medpipe-lake", kms_key=lake.location.kms_key)
+        engine.extract(_pdf(), "application/pdf")
+
+    return run
+
+
+def _told_jobs(aws: Aws, lake: Lake) -> Callable[[], None]:
+    topic = aws.client("sns").create_topic(Name="ends")["TopicArn"]
+    queue = aws.client("sqs").create_queue(QueueName="ends")["QueueUrl"]
+    aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:ends")
+    aws.client("sqs").send_message(QueueUrl=queue, MessageBody="none of Textract's")
+
+    def run() -> None:
+        calls = PaidCalls(Clients())
+        completions = Completions(calls, queue, topic, ROLE)
+        engine = TextractExtraction(calls, bucket="medpipe-lake", completions=completions)
+        engine.extract(_pdf(), "application/pdf")
+        completions.wait("a job of nobody's", 1)
+
+    return run
+
+
+def _word_documents(aws: Aws, lake: Lake) -> Callable[[], None]:
+    translation = WordDocumentTranslation(PaidCalls(Clients()))
+    letter = docx(paragraph("El paciente tiene diabetes."))
+    return lambda: _ignored(translation.translate(letter, "es"))
+
+
 def _warehouse(aws: Aws, lake: Lake) -> Callable[[], None]:
     def run() -> None:
         clients = Clients()
@@ -191,7 +271,7 @@ def _batches(aws: Aws, lake: Lake) -> Callable[[], None]:
 
     def run() -> None:
         calls = PaidCalls(Clients(), ResponseStore("s3://medpipe-lake/responses"), sleep=lambda _: None)
-        place = Place("medpipe-lake", "batches/", ROLE)
+        place = Place("medpipe-lake", "batches/", ROLE, lake.location.kms_key)
         Batches(calls, place, always=True).prefetch("actions", rehearse)
 
     return run
@@ -218,10 +298,16 @@ def _ignored(_: object) -> None:
 
 
 SCENES: Mapping[str, Callable[[Aws, Lake], Callable[[], None]]] = {
+    "lake": _lake,
     "inbox": _inbox,
     "graph": _graph,
+    "options": _options,
+    "nightly": _nightly,
     "maintenance": _maintenance,
     "queue": _queue,
+    "data automation": _data_automation,
+    "told jobs": _told_jobs,
+    "word documents": _word_documents,
     "warehouse": _warehouse,
     "batches": _batches,
     "alerts": _alerts,

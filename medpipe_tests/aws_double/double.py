@@ -141,6 +141,8 @@ class AwsDouble:
         model = operation_model(service, operation)
         if problems := violations(model.input_shape, request):
             raise errors.constraint_error(service, problems, known={e.name for e in model.error_shapes})
+        if _hands_on_a_role(request):
+            self._admit("iam", "PassRole")
         work = self.services[service].operations.get(operation) if service in self.services else None
         if work is None:
             raise AwsError("UnknownOperationException", f"the double does not do {service} {operation}")
@@ -206,6 +208,13 @@ class AwsDouble:
             return 200, wire.encoded(to, members)
         except AwsError as error:
             return wire.encoded_error(to, error)
+
+
+def _hands_on_a_role(value: Any) -> bool:
+    """Whether a request names a role that the service is to take on, which the caller must be allowed to pass."""
+    if isinstance(value, Mapping):
+        return any(name.endswith("RoleArn") or _hands_on_a_role(member) for name, member in value.items())
+    return False
 
 
 def _refusal(known: Container[str]) -> str:

@@ -20,7 +20,11 @@ from medpipe_tests.aws_double.model import endpoint_variable
 MOTO_SERVICES = ("s3", "sqs", "sns", "secretsmanager", "kms", "glue", "sts", "cloudwatch", "logs")
 """Services whose clients are sent to moto."""
 
-_CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
+ROLE_KEY = "AKIAROLE"
+"""The access key of services that act under a role they were handed: what they ask for is the role's permission, not
+the caller's, and is not noted."""
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
 
 _S3_QUERIES: tuple[tuple[str, str, str], ...] = (
     ("POST", "uploads", "PutObject"),
@@ -58,6 +62,15 @@ _S3_BUCKET = {"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", 
 _S3_ACCOUNT = "ListAllMyBuckets"
 """Source of these names: Service Authorization Reference, 'Actions, resources, and condition keys for Amazon S3'."""
 
+_BATCHES = frozenset({"sqs", "sns"})
+"""Services whose batches need the permission of the single request, and have none of their own. Source: as above."""
+
+_ENCRYPTION = "x-amz-server-side-encryption"
+_KMS = {"PUT": "kms:GenerateDataKey", "POST": "kms:GenerateDataKey", "GET": "kms:Decrypt"}
+"""What a caller of S3 must also be allowed for objects that a key of KMS encrypts.
+
+Source: Amazon S3 user guide, 'Using server-side encryption with AWS KMS keys', permissions."""
+
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -71,6 +84,8 @@ def action_of(service: str, method: str, path: str, query: Mapping[str, Any], ta
     """
     if service != "s3":
         name = target.rpartition(".")[2] or body_action
+        if service in _BATCHES:
+            name = name.removesuffix("Batch")
         return f"{service}:{name}" if name else ""
     for of, parameter, name in _S3_QUERIES:
         if method == of and parameter in query:
@@ -93,7 +108,7 @@ class _Recording:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if signed:
+        if signed and signed["key"] != ROLE_KEY:
             query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
             form = "" if environ.get("HTTP_X_AMZ_TARGET") or signed["service"] == "s3" else _form_action(environ)
             action = action_of(
@@ -106,7 +121,21 @@ class _Recording:
             )
             with self._lock:
                 self._actions[action] += bool(action)
+            if signed["service"] == "s3":
+                return self._application(environ, self._noting_keys(environ["REQUEST_METHOD"], start_response))
         return self._application(environ, start_response)
+
+    def _noting_keys(self, method: str, start_response: Any) -> Any:
+        """S3 says in its answer that an object is under a key of KMS."""
+
+        def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            encrypted = any(n.lower() == _ENCRYPTION and value.startswith("aws:kms") for n, value in headers)
+            if encrypted and method in _KMS:
+                with self._lock:
+                    self._actions[_KMS[method]] += 1
+            return start_response(status, headers, *rest)
+
+        return started
 
 
 def _form_action(environ: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ class Queues:
         self._check(call)
         count = call.request.get("MaxNumberOfMessages", 1)
         if not 1 <= count <= MOST:
-            raise AwsError("InvalidParameterValue", "MaxNumberOfMessages must be between 1 and 10")
+            raise AwsError("ValidationException", "MaxNumberOfMessages must be between 1 and 10")
         now = self._clock()
         messages = []
         with self._lock:
@@ -73,8 +73,10 @@ class Queues:
     def _delete(self, call: Call) -> dict[str, Any]:
         self._check(call)
         entries = call.request["Entries"]
-        if not 1 <= len(entries) <= MOST or len({entry["Id"] for entry in entries}) < len(entries):
-            raise AwsError("BatchEntryIdsNotDistinct", "1 to 10 entries with an Id each")
+        if len(entries) > MOST:
+            raise AwsError("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10")
+        if len({entry["Id"] for entry in entries}) < len(entries):
+            raise AwsError("BatchEntryIdsNotDistinct", "Two or more batch entries have the same Id")
         with self._lock:
             for entry in entries:
                 self._hidden.pop(entry["ReceiptHandle"], None)  # deleting twice is no error
