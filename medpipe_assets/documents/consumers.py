@@ -21,9 +21,9 @@ from medpipe_assets.aws.metering import collecting
 from medpipe_assets.documents.stage import SILENCE, Progress
 from medpipe_assets.errors import RunStopError
 from medpipe_assets.lake.lake import Lake
-from medpipe_assets.lake.ledger import Verdict, first_days, verdicts
+from medpipe_assets.lake.ledger import Verdict, all_verdicts, days_of_receipts
 from medpipe_assets.lake.publication import Findings, built_from, publish
-from medpipe_assets.lake.schemas import STAGES, TABLES
+from medpipe_assets.lake.schemas import TABLES
 from medpipe_assets.warehouse.engine import QueryError, QueryReport, Warehouse
 from medpipe_assets.warehouse.lake_tables import Scope, WarehouseOver, lake_warehouse
 
@@ -54,28 +54,47 @@ def sql_of(name: str) -> str:
     return files("medpipe_assets").joinpath("datasets", "documents", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def current_documents(lake: Lake, snapshot_id: int | None = None) -> set[str]:
-    """Documents that are the latest of at least one source; as of a snapshot of the receipts, where one is given."""
-    names = ("source_id", "document_id", "sequence", "deleted")
-    rows = lake.read("document_sources", names, snapshot_id=snapshot_id)
-    latest: dict[str, tuple[int, str | None]] = {}
-    columns = (rows[name].to_pylist() for name in names)
-    for source_id, document_id, sequence, deleted in zip(*columns, strict=True):
-        if sequence > latest.get(source_id, (0, None))[0]:
-            latest[source_id] = (sequence, None if deleted else document_id)
-    return {document_id for _, document_id in latest.values() if document_id is not None}
+def current_documents(lake: Lake) -> set[str]:
+    """Documents that are the latest of at least one source."""
+    return _Receipts.of(lake).current
 
 
-def affected_days(lake: Lake, day: dt.date, snapshot_id: int | None = None) -> list[dt.date]:
+def affected_days(lake: Lake, day: dt.date) -> list[dt.date]:
     """The day itself, and the days of documents that a source received on this day superseded."""
-    rows = lake.read("document_sources", ("source_id", "document_id", "ingest_date"), snapshot_id=snapshot_id)
-    touched = set(rows["source_id"].filter(pc.equal(rows["ingest_date"], pa.scalar(day, pa.date32()))).to_pylist())
-    firsts = first_days(lake, snapshot_id)
-    days = {day}
-    for source_id, document_id in zip(rows["source_id"].to_pylist(), rows["document_id"].to_pylist(), strict=True):
-        if source_id in touched and document_id is not None:
-            days.add(firsts[document_id])
-    return sorted(days)
+    return _Receipts.of(lake).affected_days(day)
+
+
+@dataclass(frozen=True)
+class _Receipts:
+    """What was received, at one snapshot.
+
+    Attributes:
+        current: documents that are the latest of at least one source.
+        firsts: the day of each document.
+    """
+
+    snapshot_id: int | None
+    rows: list[tuple[str, str | None, dt.date, int, bool]]
+    current: set[str]
+    firsts: Mapping[str, dt.date]
+
+    @classmethod
+    def of(cls, lake: Lake) -> "_Receipts":
+        names = ("source_id", "document_id", "ingest_date", "sequence", "deleted")
+        snapshot_id = lake.snapshot_id("document_sources")
+        table = lake.read("document_sources", names, snapshot_id=snapshot_id)
+        rows = list(zip(*(table[name].to_pylist() for name in names), strict=True))
+        latest: dict[str, tuple[int, str | None]] = {}
+        for source_id, document_id, _, sequence, deleted in rows:
+            if sequence > latest.get(source_id, (0, None))[0]:
+                latest[source_id] = (sequence, None if deleted else document_id)
+        current = {document_id for _, document_id in latest.values() if document_id is not None}
+        return cls(snapshot_id, rows, current, days_of_receipts(table))
+
+    def affected_days(self, day: dt.date) -> list[dt.date]:
+        touched = {source_id for source_id, _, received, *_ in self.rows if received == day}
+        documents = (document_id for source_id, document_id, *_ in self.rows if source_id in touched)
+        return sorted({day} | {self.firsts[document_id] for document_id in documents if document_id is not None})
 
 
 def rebuild(
@@ -102,14 +121,14 @@ def rebuild(
     """
     report = ConsumerReport(name)
     with lake.leases.hold(name, on_wait=lambda: progress.waiting(name)) as lease:
-        receipts = lake.snapshot_id("document_sources")
-        states = _states(lake, affected_days(lake, day, receipts), receipts)
+        receipts = _Receipts.of(lake)
+        states = _states(lake, receipts.affected_days(day), receipts)
         notes = {d: state.note(name) for d, state in states.items()}
         report.days = [d for d in states if force or built_from(lake, name, d) != notes[d]]
         if not report.days:
             return report
         # Documents that are received by now would be foreign to the audit, which knows those of the notes.
-        asked = warehouse(lake, Scope(days=report.days, pinned={"document_sources": receipts}))
+        asked = warehouse(lake, Scope(days=report.days, pinned={"document_sources": receipts.snapshot_id}))
         rows = _answer(lake, name, day, asked, run_id, report)
         findings = publish(
             lake,
@@ -149,38 +168,30 @@ def _keep_costs(lake: Lake, name: str, day: dt.date, costs: Sequence[Mapping[str
 
 def is_stale(lake: Lake, day: dt.date) -> bool:
     """Whether any consumer table of a day is behind the stages."""
-    state = _states(lake, [day])[day]
+    state = _states(lake, [day], _Receipts.of(lake))[day]
     return any(built_from(lake, name, day) != state.note(name) for name in CONSUMERS)
 
 
 @dataclass(frozen=True)
 class _State:
-    """What a day's consumer rows are made from."""
+    """What a day's consumer rows are made from: its current documents, and the verdicts in force on them."""
 
     documents: frozenset[str]
-    in_force: Mapping[str, Mapping[str, Verdict]]
+    verdicts: Collection[Verdict]
 
     def note(self, name: str) -> str:
-        marks = sorted(
-            (stage, d, v.run_id, v.processed_at.isoformat())
-            for stage, found in self.in_force.items()
-            for d, v in found.items()
-            if d in self.documents
-        )
+        marks = sorted((v.stage, v.document_id, v.run_id, v.processed_at.isoformat()) for v in self.verdicts)
         made = [sql_of(consumer) for consumer in CONSUMERS[: CONSUMERS.index(name) + 1]]
         return hashlib.sha256(json.dumps([sorted(self.documents), marks, made]).encode()).hexdigest()
 
 
-def _states(lake: Lake, days: Collection[dt.date], receipts: int | None = None) -> dict[dt.date, _State]:
-    """What days' rows are made from, by the receipts of a snapshot (the current one's when None)."""
-    current, firsts = current_documents(lake, receipts), first_days(lake, receipts)
-    return {
-        day: _State(
-            frozenset(d for d in current if firsts[d] == day),
-            {stage: verdicts(lake, stage, [day]) for stage in STAGES},
-        )
-        for day in days
-    }
+def _states(lake: Lake, days: Collection[dt.date], receipts: _Receipts) -> dict[dt.date, _State]:
+    verdicts = all_verdicts(lake, days)
+    states = {}
+    for day in days:
+        documents = frozenset(d for d in receipts.current if receipts.firsts[d] == day)
+        states[day] = _State(documents, [v for v in verdicts if v.document_id in documents])
+    return states
 
 
 def audit_rows(name: str, documents: Mapping[dt.date, Collection[str]], rows: pa.Table) -> Findings:

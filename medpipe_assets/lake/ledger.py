@@ -65,14 +65,24 @@ def verdicts(
 ) -> dict[str, Verdict]:
     """The verdict in force of each document: the one of the highest fence, then the latest."""
     rows = lake.read("stage_status", _VERDICT_COLUMNS, days=days, stage=stage, documents=documents)
+    return {v.document_id: v for v in _in_force(rows)}
+
+
+def all_verdicts(lake: Lake, days: Collection[dt.date]) -> list[Verdict]:
+    """The verdicts in force of all stages on the documents of some days, with one read."""
+    return _in_force(lake.read("stage_status", _VERDICT_COLUMNS, days=days))
+
+
+def _in_force(rows: pa.Table) -> list[Verdict]:
     columns = [rows[name].to_pylist() for name in _VERDICT_COLUMNS]
-    in_force: dict[str, Verdict] = {}
+    in_force: dict[tuple[str, str], Verdict] = {}
     for values in zip(*columns, strict=True):
         verdict = Verdict(*values)
-        other = in_force.get(verdict.document_id)
+        key = verdict.stage, verdict.document_id
+        other = in_force.get(key)
         if other is None or (other.fence, other.processed_at) < (verdict.fence, verdict.processed_at):
-            in_force[verdict.document_id] = verdict
-    return in_force
+            in_force[key] = verdict
+    return list(in_force.values())
 
 
 @dataclass(frozen=True)
@@ -121,14 +131,18 @@ def _settled(verdict: Verdict | None, stage_version: str, input_version: str) ->
     )
 
 
-def first_days(lake: Lake, snapshot_id: int | None = None) -> dict[str, dt.date]:
-    """The day of each document: that of its first receipt; as of a snapshot of document_sources, where one is given.
+def first_days(lake: Lake) -> dict[str, dt.date]:
+    """The day of each document: that of its first receipt."""
+    return days_of_receipts(lake.read("document_sources", ("document_id", "ingest_date", "sequence")))
+
+
+def days_of_receipts(receipts: pa.Table) -> dict[str, dt.date]:
+    """The day of each document among receipts (with document_id, ingest_date, sequence).
 
     First by sequence, not by date: a receipt of an older day that is taken in late would move the document to a day on
     which no stage has seen it.
     """
-    names = ("document_id", "ingest_date", "sequence")
-    rows = lake.read("document_sources", names, snapshot_id=snapshot_id).sort_by("sequence")
+    rows = receipts.sort_by("sequence")
     days: dict[str, dt.date] = {}
     for document_id, day in zip(rows["document_id"].to_pylist(), rows["ingest_date"].to_pylist(), strict=True):
         if document_id is not None:
