@@ -25,7 +25,7 @@ from medpipe_assets.inbox import sqs
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.quarantine import open_failures
 from medpipe_assets.running import redrive_dead_letters, run_inputs
-from medpipe_tests.unit.defs.conftest import Queue
+from medpipe_tests.unit.defs.conftest import Queue, context_of
 from medpipe_tests.unit.lake.s3 import BUCKET, REGION, fresh_location, served
 
 KMS = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
@@ -50,14 +50,7 @@ class Remote:
         self.s3.put_object(Bucket=BUCKET, Key=f"{self.inbox}{name}", Body=text.encode())
 
     def tick(self, sensor: Any, cursor: str | None = None) -> Any:
-        bound = resources()
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=cursor,
-            sensor_name=sensor.name,
-            resources={name: bound[name] for name in ("lake", "aws", "telemetry")},
-        )
-        return sensor(context)
+        return sensor(context_of(sensor, self.instance, self.lake, cursor))
 
     def waiting(self) -> list[str]:
         return [arrival.uri for receipt in pending_receipts(self.lake) for arrival in receipt.arrivals]

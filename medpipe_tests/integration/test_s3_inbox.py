@@ -6,17 +6,15 @@ import dagster as dg
 
 from medpipe_assets.defs.documents.partitions import today
 from medpipe_assets.defs.documents.sensors import sqs_inbox_sensor
-from medpipe_assets.defs.resources import LakeResource
 from medpipe_tests.integration.conftest import NOTES, Graph
-from medpipe_tests.unit.defs.conftest import TEST_EVENT, Queue, account, news, put, queue, s3
+from medpipe_tests.unit.defs.conftest import TEST_EVENT, Queue, account, context_of, news, put, queue, s3
 
 __all__ = ["account", "queue", "s3"]
 
 
 def tick(graph: Graph, cursor: str | None = None) -> Any:
     """Tick the sensor, and run what it asks for, as the daemon would; gives its cursor, None where it asks nothing."""
-    resources = {"lake": LakeResource(root=str(graph.lake.location.home))}
-    told = sqs_inbox_sensor(dg.build_sensor_context(instance=graph.instance, cursor=cursor, resources=resources))
+    told = sqs_inbox_sensor(context_of(sqs_inbox_sensor, graph.instance, graph.lake, cursor))
     if not isinstance(told, dg.SensorResult):
         return None
     (request,) = told.run_requests or ()

@@ -9,9 +9,8 @@ import dagster as dg
 import pytest
 from moto import mock_aws
 
-from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents import sensors
-from medpipe_assets.defs.resources import LakeResource, TelemetryResource
+from medpipe_assets.defs.resources import LakeResource, resources
 from medpipe_assets.inbox import sqs
 from medpipe_assets.lake.lake import Lake
 
@@ -93,22 +92,22 @@ def put(s3: Any, key: str, text: str, sequencer: int) -> dict[str, Any]:
 Tick = Callable[..., dg.SensorResult | dg.SkipReason]
 
 
+def context_of(
+    sensor: Any, instance: dg.DagsterInstance, lake: Lake, cursor: str | None = None
+) -> dg.SensorEvaluationContext:
+    """What a sensor is given at a tick, with the code location's resources over a lake."""
+    root = "" if lake.location.is_remote else str(lake.location.home)
+    bound = resources() | {"lake": LakeResource(root=root)}
+    needed = {name: bound[name] for name in ("lake", "aws", "telemetry")}
+    return dg.build_sensor_context(instance=instance, cursor=cursor, sensor_name=sensor.name, resources=needed)
+
+
 @pytest.fixture
 def tick(lake: Lake) -> Iterator[Tick]:
     """Ticks a sensor over the lake, on an instance of the test's own."""
     with dg.DagsterInstance.ephemeral() as instance:
 
         def once(sensor: Any, cursor: str | None = None) -> Any:
-            context = dg.build_sensor_context(
-                instance=instance,
-                cursor=cursor,
-                sensor_name=sensor.name,
-                resources={
-                    "lake": LakeResource(root=str(lake.location.home)),
-                    "aws": AwsResource(),
-                    "telemetry": TelemetryResource(),
-                },
-            )
-            return sensor(context)
+            return sensor(context_of(sensor, instance, lake, cursor))
 
         yield once

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from medpipe_assets.defs.documents import sensors
 from medpipe_assets.defs.documents.sensors import RETRY_AFTER_TICKS, inbox_sensor, requests
-from medpipe_assets.defs.resources import LakeResource, TelemetryResource
 from medpipe_assets.documents.intake import Receipt, pending_receipts
 from medpipe_assets.inbox.engine import Arrival
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
+from medpipe_tests.unit.defs.conftest import context_of
 
 DAY = dt.date(2026, 11, 20)
 
@@ -57,13 +57,7 @@ def test_the_cursor_never_holds_more_than_is_waiting(found: list[tuple[str, int]
 
 
 def tick(lake: Lake, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
-    context = dg.build_sensor_context(
-        instance=instance,
-        cursor=cursor,
-        sensor_name=inbox_sensor.name,
-        resources={"lake": LakeResource(root=str(lake.location.home)), "telemetry": TelemetryResource()},
-    )
-    result = inbox_sensor(context)
+    result = inbox_sensor(context_of(inbox_sensor, instance, lake, cursor))
     assert isinstance(result, dg.SensorResult | dg.SkipReason)
     return result
 
