@@ -2,22 +2,32 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from medpipe_assets.aws.metering import Cost, record
 from medpipe_assets.documents.consumers import (
     CONSUMERS,
     ConsumerReport,
+    _Receipts,
     affected_days,
     audit_rows,
     current_documents,
     is_stale,
     rebuild,
 )
+from medpipe_assets.errors import RunStopError
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
+from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
+from medpipe_assets.warehouse.engine import QueryError, QueryReport, Warehouse
+from medpipe_assets.warehouse.lake_tables import Scope, lake_warehouse, views
 from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, document, put, rows, verdict_row
 
 A, B = document("a"), document("b")
@@ -201,6 +211,63 @@ def test_a_day_on_which_no_document_is_current_any_more_becomes_empty(lake: Lake
     rebuild_all(lake, NEXT_DAY)
     assert lake.read("diagnoses").num_rows == 0
     assert set(summary(lake)) == {B}
+
+
+def test_documents_that_come_while_the_sql_is_asked_wait_for_the_next_rebuild(lake: Lake) -> None:
+    """The engine reads the receipts that the audit knows; what came since would be foreign to it."""
+    take_in(lake, A)
+    process(lake, A)
+
+    def arrives_first(lake: Lake, scope: Scope) -> Warehouse:
+        take_in(lake, B, source="late")
+        return lake_warehouse(lake, scope)
+
+    report = rebuild(lake, "document_summary", DAY, warehouse=arrives_first)
+    assert (report.published, report.findings["documents_are_current"]) == (True, 0)
+    assert set(summary(lake)) == {A}
+    assert is_stale(lake, DAY)
+    rebuild_all(lake)
+    assert set(summary(lake)) == {A, B}
+
+
+def test_sql_that_cannot_be_answered_leaves_the_table_and_what_was_paid_is_kept(lake: Lake) -> None:
+    class Refusing(DuckDBWarehouse):
+        def ask(self, sql: str) -> tuple[pa.Table, QueryReport | None]:
+            record(Cost("athena", "StartQueryExecution", 1e-5, "TB", 0.5))
+            raise QueryError("the query scans too much: name partitions")
+
+    take_in(lake, A)
+    process(lake, A)
+    rebuild(lake, "diagnoses", DAY)
+    before = lake.read("diagnoses")
+    with pytest.raises(RunStopError, match=r"diagnoses could not be computed.*name partitions"):
+        rebuild(lake, "diagnoses", DAY, run_id="r", force=True, warehouse=lambda *_: Refusing(lambda _: None))
+    assert lake.read("diagnoses").equals(before)
+    (cost,) = lake.read("costs").to_pylist()
+    assert (cost["stage"], cost["run_id"], cost["document_id"], cost["dollars"]) == ("diagnoses", "r", "", 0.5)
+
+
+RECEIPTS = st.lists(
+    st.tuples(
+        st.sampled_from("st"), st.sampled_from(["a", "b", "c", None]), st.sampled_from([DAY, NEXT_DAY]), st.booleans()
+    ),
+    max_size=7,
+)
+
+
+@given(RECEIPTS)
+def test_sql_finds_the_current_documents_that_python_finds(
+    receipts: list[tuple[str, str | None, dt.date, bool]],
+) -> None:
+    names = ("source_id", "document_id", "ingest_date", "deleted")
+    listed = [{**dict(zip(names, r, strict=True)), "sequence": n} for n, r in enumerate(receipts, start=1)]
+    table = rows("document_sources", *listed)
+    lake = SimpleNamespace(snapshot_id=lambda _: None, read=lambda *_, **__: table)
+    found = _Receipts.of(cast(Lake, lake))
+    warehouse = DuckDBWarehouse({"document_sources": table}.get, views=views(), threads=1)
+    answer = warehouse.query("select document_id, ingest_date from current_documents").to_pylist()
+    assert len(answer) == len(found.current)
+    assert {r["document_id"]: r["ingest_date"] for r in answer} == {d: found.firsts[d] for d in found.current}
 
 
 def test_a_refused_audit_keeps_the_rows_of_before_and_tells_by_how_many_documents(lake: Lake) -> None:
