@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default="standard", description="what its pages are charged as; custom: the project has blueprints"
     )
     terminology: list[str] = Field(default_factory=list, description="Amazon Translate custom terminologies, as JSON")
+    translate_word_documents: bool = Field(
+        default=False, description="English DOCX documents, as they look, by Amazon Translate, into the staging zone"
+    )
 
     @classmethod
     def load(cls, profile: str = "") -> "Settings":

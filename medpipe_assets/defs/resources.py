@@ -147,6 +147,15 @@ def _batches(given: Surroundings) -> Any:
     return Batches(given.calls(), place, settings.batch == "always", settings.batch_deadline_hours)
 
 
+def _word_documents(given: Surroundings) -> Any:
+    """What translates Word documents as a whole, where the settings want it."""
+    if not given.settings.translate_word_documents:
+        return None
+    from medpipe_assets.translation.word_documents import WordDocumentTranslation
+
+    return WordDocumentTranslation(given.calls(), tuple(given.settings.terminology))
+
+
 ENGINES: Mapping[str, Mapping[str, Maker]] = {
     "extraction": {
         "embedded": lambda _: EmbeddedExtraction(),
@@ -192,7 +201,7 @@ def make_engines(settings: Settings, location: LakeLocation) -> Engines:
                 f"there is no {stage} engine '{name}': set MEDPIPE_{stage.upper()}_ENGINE to one of {', '.join(makers)}"
             )
         made[stage] = makers[name](given)
-    return Engines(**made, batches=_batches(given))
+    return Engines(**made, batches=_batches(given), word_documents=_word_documents(given))
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):

@@ -31,6 +31,7 @@ from medpipe_assets.recognition.stage import recognise_document
 from medpipe_assets.recognition.texts import WHOLE_PAGE, JoinedText, english_texts, source_texts
 from medpipe_assets.translation.engine import TranslationEngine
 from medpipe_assets.translation.stage import translate_document
+from medpipe_assets.translation.word_documents import WordDocumentTranslation
 
 CODE_VERSIONS: Mapping[str, int] = {
     "raw_documents": 1,
@@ -44,13 +45,15 @@ CODE_VERSIONS: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Engines:
-    """The engine of each stage, and the batch jobs that may answer ahead what engines ask of services; None: none."""
+    """The engine of each stage, the batch jobs that may answer ahead what engines ask of services, and what translates
+    Word documents as a whole; None: none."""
 
     extraction: ExtractionEngine
     translation: TranslationEngine
     recognition: RecognitionEngine
     coding: CodingEngine
     batches: Batches | None = None
+    word_documents: WordDocumentTranslation | None = None
 
 
 def _billable(code: str) -> bool | None:
@@ -182,7 +185,12 @@ def _label(engine: ExtractionEngine | TranslationEngine | RecognitionEngine | Co
     return f"{engine.name} {engine.version}"
 
 
-def _read_raw(raw: ObjectStore, document_id: str) -> bytes:
+def read_raw(raw: ObjectStore, document_id: str) -> bytes:
+    """A document's bytes.
+
+    Raises:
+        DocumentError: engine_unavailable where the raw zone is out of reach, unreadable where it has not got them.
+    """
     try:
         return raw.get(raw_key(document_id))
     except ConnectionError as error:
@@ -192,7 +200,7 @@ def _read_raw(raw: ObjectStore, document_id: str) -> bytes:
 
 
 def _inspect(raw: ObjectStore, task: Task) -> Output:
-    data = _read_raw(raw, task.document_id)
+    data = read_raw(raw, task.document_id)
     media_type = sniff(data)
     if media_type not in SUPPORTED:
         raise DocumentError(Reason.UNSUPPORTED_TYPE, media_type)
@@ -207,7 +215,7 @@ def _inspect(raw: ObjectStore, task: Task) -> Output:
 
 def _extract(engine: ExtractionEngine, raw: ObjectStore, task: Task) -> Output:
     (row,) = task.rows["raw_documents"]
-    tables, failures = extract_document(engine, _read_raw(raw, task.document_id), row["media_type"])
+    tables, failures = extract_document(engine, read_raw(raw, task.document_id), row["media_type"])
     return Output(tables, failures)
 
 

@@ -80,10 +80,8 @@ class TranslateTranslation:
         """
         if language == "en":
             return _as_they_stand(texts)
-        if not self.supports(language):
-            raise DocumentError(Reason.UNSUPPORTED_LANGUAGE, f"Translate does not have '{language}'")
+        code = code_of(language)
         lines = [_as_line(text) for text in texts]
-        code = _CODES.get(language, language)
         english: dict[str, str] = {"": ""}
         for pack in _packs(lines):
             english.update(zip(pack, self._pack(pack, code), strict=True))
@@ -117,6 +115,18 @@ class TranslateTranslation:
         )
         translated: str = response["TranslatedText"]
         return translated
+
+
+def code_of(language: str) -> str:
+    """Translate's code of a language.
+
+    Raises:
+        DocumentError: unsupported_language.
+    """
+    code = _CODES.get(language, language)
+    if code not in LANGUAGES:
+        raise DocumentError(Reason.UNSUPPORTED_LANGUAGE, f"Translate does not have '{language}'")
+    return code
 
 
 def _as_they_stand(texts: Sequence[str]) -> list[Translation]:

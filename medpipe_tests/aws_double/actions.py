@@ -233,14 +233,15 @@ def _told_jobs(aws: Aws, lake: Lake) -> Callable[[], None]:
     topic = aws.client("sns").create_topic(Name="ends")["TopicArn"]
     queue = aws.client("sqs").create_queue(QueueName="ends")["QueueUrl"]
     aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:ends")
-    aws.client("sqs").send_message(QueueUrl=queue, MessageBody="none of Textract's")
+    for body in ("none of Textract's", '{"JobId": "a job"}'):
+        aws.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
 
     def run() -> None:
         calls = PaidCalls(Clients())
         completions = Completions(calls, queue, topic, ROLE)
         engine = TextractExtraction(calls, bucket="medpipe-lake", completions=completions)
         engine.extract(_pdf(), "application/pdf")
-        completions.wait("a job of nobody's", 1)
+        completions.wait("a job", 20)
 
     return run
 

@@ -5,12 +5,13 @@ import datetime as dt
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medpipe_assets.aws.limits import limit
 from medpipe_assets.errors import DocumentError
 from medpipe_assets.language import UNDETERMINED, identify
+from medpipe_tests.aws_double import word_documents
 from medpipe_tests.aws_double.double import Call, Charge
 from medpipe_tests.aws_double.errors import AwsError
 from medpipe_tests.aws_double.jobs import BatchJobs
@@ -73,24 +74,39 @@ class Translate:
     def _text(self, call: Call) -> dict[str, Any]:
         text = call.request["Text"]
         check_bytes(self.name, call)
-        english, common = self._translated(call, text)
+        [english], common = self._translated(call, [text])
         return {"TranslatedText": english, **common}
 
     def _document(self, call: Call) -> dict[str, Any]:
-        """Plain text only: how the service takes other formats apart is no concern of its clients."""
+        """Plain text, and Word documents paragraph by paragraph: whose layout stays."""
         document = call.request["Document"]
-        if document["ContentType"] != "text/plain":
-            raise AwsError("InvalidRequestException", "the double translates text/plain only")
-        english, common = self._translated(call, document["Content"].decode())
-        return {"TranslatedDocument": {"Content": english.encode()}, **common}
+        content, kind = document["Content"], document["ContentType"]
+        if len(content) > limit(self.name, call.operation, "document"):
+            raise AwsError("InvalidRequestException", "Document size exceeds limit")
+        if kind not in ("text/plain", word_documents.DOCX):
+            raise AwsError("InvalidRequestException", "the double translates text/plain and DOCX only")
+        option = "docx" if kind == word_documents.DOCX else ""
+        try:
+            texts = word_documents.paragraphs(content) if option else [content.decode()]
+        except ValueError:
+            raise AwsError("InvalidRequestException", "Document content is not of its type") from None
+        if sum(map(len, texts)) > limit(self.name, call.operation, "characters"):
+            raise AwsError("InvalidRequestException", "Document has too many characters")
+        english, common = self._translated(call, texts, option)
+        of = dict(zip(texts, english, strict=True))
+        translated = word_documents.rewritten(content, of.__getitem__) if option else english[0].encode()
+        return {"TranslatedDocument": {"Content": translated}, **common}
 
-    def _translated(self, call: Call, text: str) -> tuple[str, dict[str, Any]]:
+    def _translated(self, call: Call, texts: Sequence[str], option: str = "") -> tuple[list[str], dict[str, Any]]:
         """English, and what both operations tell besides; charged."""
-        source, target = _pair(call.request["SourceLanguageCode"], call.request["TargetLanguageCode"], text)
+        together = "\n".join(texts)
+        source, target = _pair(call.request["SourceLanguageCode"], call.request["TargetLanguageCode"], together)
         names = call.request.get("TerminologyNames", [])
         terms = {name: self._terminology(name)[1] for name in names}
-        english, used = self.to_english(text, source, {k: v for t in terms.values() for k, v in t.items()})
-        self._charge(Charge(self.name, call.operation, len(text), "character"))
+        words = {k: v for t in terms.values() for k, v in t.items()}
+        found = [self.to_english(text, source, words) for text in texts]
+        used = {word for _, met in found for word in met}
+        self._charge(Charge(self.name, call.operation, sum(map(len, texts)), "character", option))
         applied = [
             {"Name": name, "Terms": [{"SourceText": s, "TargetText": t} for s, t in of.items() if s in used]}
             for name, of in terms.items()
@@ -99,7 +115,7 @@ class Translate:
             "AppliedTerminologies": applied if names else None,
             "AppliedSettings": call.request.get("Settings"),
         }
-        return english, {"SourceLanguageCode": source, "TargetLanguageCode": target, **more}
+        return [text for text, _ in found], {"SourceLanguageCode": source, "TargetLanguageCode": target, **more}
 
     def to_english(self, text: str, language: str, terms: Mapping[str, str]) -> tuple[str, set[str]]:
         """A text in English, a terminology's words as it wants them; and those of its words that were met."""

@@ -33,7 +33,7 @@ def test_notes_in_three_languages_become_diagnoses_with_evidence(graph: Graph, n
     graph.receive(notes)
     result = graph.run()
     assert result.success and not failed_checks(result)
-    assert materialised(result) == {*CHAIN, "quarantine"}
+    assert materialised(result) == {*CHAIN, "quarantine", "translated_documents"}
     texts = {row["document_id"]: row["text"] for row in graph.rows("pages")}
     found = {(row["code"], row["evidence_text"].lower()) for row in graph.rows("diagnoses")}
     assert {"I10", "J45.909", "E11.9", "J18.9", "I48.91"} <= {code for code, _ in found}

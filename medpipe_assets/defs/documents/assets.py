@@ -20,6 +20,7 @@ from medpipe_assets.documents.consumers import ConsumerReport, rebuild
 from medpipe_assets.documents.intake import take_in
 from medpipe_assets.documents.line import stages
 from medpipe_assets.documents.stage import StageReport, run_stage
+from medpipe_assets.documents.word_documents import NAME, translate_word_documents
 from medpipe_assets.inbox.places import fetcher
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.ledger import verdicts
@@ -268,6 +269,52 @@ def quarantine(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
 
 
 @dg.asset(
+    name=NAME,
+    deps=["extracted_text"],
+    partitions_def=DAYS,
+    group_name="word_documents",
+    owners=OWNERS,
+    kinds={"word"},
+    description="English Word documents, as they look, of those in other languages: translated/ID.docx in the staging "
+    "zone. For people; no table is made from them. Nothing is done unless MEDPIPE_TRANSLATE_WORD_DOCUMENTS is set.",
+)
+def translated_documents(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    engines: EnginesResource,
+    reprocess: Reprocess,
+    progress: dg.ResourceParam[Any],
+) -> dg.MaterializeResult:
+    with private_errors():
+        opened = lake.open()
+        engine = engines.open(opened.location).word_documents
+        selection = reprocess.selection(opened, "translated_text")
+        if engine is None:
+            return dg.MaterializeResult(metadata={"nothing_done": "switched off: MEDPIPE_TRANSLATE_WORD_DOCUMENTS"})
+        if selection is None:
+            return dg.MaterializeResult(metadata={"nothing_done": "the run begins with a later stage"})
+        report = translate_word_documents(
+            opened,
+            day_of(context),
+            engine,
+            run_id=context.run.run_id,
+            selection=selection,
+            threads=Settings.load().threads,
+            progress=progress,
+        )
+    failed = {f"failed_{reason}": count for reason, count in sorted(report.failed.items())}
+    return dg.MaterializeResult(
+        metadata={
+            "written": report.written,
+            "there_before": report.there,
+            "dollars": round(report.dollars, 6),
+            "dollars_saved": round(report.saved_dollars, 6),
+            **failed,
+        }
+    )
+
+
+@dg.asset(
     group_name="lake",
     owners=OWNERS,
     kinds={"iceberg"},
@@ -292,5 +339,6 @@ def assets(code_versions: Mapping[str, str]) -> list[dg.AssetsDefinition]:
         _consumer_asset("diagnoses", ["icd10_mappings", "entities"]),
         _consumer_asset("document_summary", ["diagnoses", "extracted_text"]),
         quarantine,
+        translated_documents,
         lake_maintenance,
     ]

@@ -3,11 +3,12 @@
 import dagster as dg
 
 from medpipe_assets.defs.documents.assets import GROUP
+from medpipe_assets.documents.word_documents import NAME as WORD_DOCUMENTS
 from medpipe_assets.settings import Settings, is_remote
 
 documents_job = dg.define_asset_job(
     "documents",
-    selection=dg.AssetSelection.groups(GROUP),
+    selection=dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(WORD_DOCUMENTS),
     description="A day of documents, from what was received to coded, queryable tables.",
     executor_def=dg.in_process_executor,
 )

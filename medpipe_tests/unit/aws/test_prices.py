@@ -17,6 +17,7 @@ LISTED = [
     ("textract", "AnalyzeDocument", "forms", 1, 0.05),
     ("textract", "StartDocumentAnalysis", "tables+forms", 1, 0.065),
     ("translate", "TranslateText", "", 1_000_000, 15.0),
+    ("translate", "TranslateDocument", "docx", 1_000_000, 30.0),
     ("comprehendmedical", "DetectEntitiesV2", "", 1, 0.01),
     ("comprehendmedical", "DetectPHI", "", 1, 0.0014),
     ("comprehendmedical", "InferICD10CM", "", 1, 0.0005),
