@@ -30,6 +30,12 @@ class AthenaQuery(Trino):
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 (sqlglot's own form)
         FUNCTION_PARSERS = {k: v for k, v in Trino.Parser.FUNCTION_PARSERS.items() if k in _KEPT_PARSERS}  # noqa: RUF012
 
+    class Generator(Trino.Generator):  # type: ignore[misc, valid-type]
+        TRANSFORMS: dict[type[exp.Expr], Callable[..., str]] = {  # noqa: RUF012
+            **Trino.Generator.TRANSFORMS,
+            exp.AtTimeZone: lambda self, e: f"{self.sql(e, 'this')} AT TIME ZONE {self.sql(e, 'zone')}",
+        }
+
 
 _OPENINGS = {TokenType.SELECT, TokenType.WITH, TokenType.VALUES, TokenType.L_PAREN}
 
