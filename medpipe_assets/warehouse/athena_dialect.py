@@ -95,7 +95,7 @@ def translate(query: exp.Expr, schemas: Mapping[str, Mapping[str, str]] | None =
         table: {name.lower(): exp.DataType.build(kind, dialect="duckdb") for name, kind in columns.items()}
         for table, columns in (schemas or {}).items()
     }
-    _name_columns(query)
+    name_columns(query)
     types.annotate(query, known)
     rewrite(query)
     _hide_path(query)
@@ -154,7 +154,7 @@ def _check_arguments(node: exp.Expr, refused: tuple[str, ...]) -> None:
             raise QueryError(f"{type(node).__name__}: {what} is not supported here{place(node)}; leave it out")
 
 
-def _name_columns(query: exp.Expr) -> None:
+def name_columns(query: exp.Expr) -> None:
     """Name what has no name _col0, _col1, ... by its position, as Athena does; a field keeps its own name."""
     for select in list(query.find_all(exp.Select)):
         for i, item in enumerate(select.expressions):

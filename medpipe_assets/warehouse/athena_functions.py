@@ -22,8 +22,9 @@ class Function:
     Attributes:
         target: the DuckDB function or macro of the same arguments, or what builds an expression from the arguments.
         arity: how many arguments it may have.
-        returns: its DuckDB type; or 'first' (that of its first argument), 'alike' (that of all arguments), 'element'
-            (of the first argument), 'array' (of the first argument), 'sum'; None where nobody asks.
+        returns: its DuckDB type; or 'first' (that of its first argument), 'last', 'plain' (the first's, unless it is
+            a decimal), 'alike' (that of all arguments), 'element', 'array' (both of the first argument), 'sum',
+            'transform'; None where nobody asks.
         over_rows: an aggregate or window function.
     """
 
@@ -184,6 +185,16 @@ def _json(target: str) -> Callable[..., exp.Expr]:
     return _patterned(target, patterns.duckdb_json_path, "the JSON path")
 
 
+WHITESPACE = " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a" + (
+    "\u2028\u2029\u205f\u3000"
+)
+"""What trim() takes away in Athena (Java's Character.isWhitespace); DuckDB's and Spark's know spaces only."""
+
+
+def _trim(name: str) -> Callable[[Arguments], exp.Expr]:
+    return lambda arguments: call(name, arguments[0], _text(WHITESPACE))
+
+
 def _digest(name: str) -> Callable[[Arguments], exp.Expr]:
     """md5, sha1, sha256 give bytes in Athena and their hexadecimal text here."""
     return lambda arguments: call("unhex", call(name, *arguments))
@@ -238,11 +249,11 @@ FUNCTIONS: dict[str, Function] = {
     **_many("nth_value", (2,), "first", True),
     # numbers
     **_many("abs", (1,), "first"),
-    "ceil": Function("t_ceil", (1,)),
-    "ceiling": Function("t_ceil", (1,)),
-    "floor": Function("t_floor", (1,)),
-    **_many("round", (1, 2), None),
-    "truncate": Function("trunc", (1,)),
+    "ceil": Function("t_ceil", (1,), "plain"),
+    "ceiling": Function("t_ceil", (1,), "plain"),
+    "floor": Function("t_floor", (1,), "plain"),
+    **_many("round", (1, 2), "plain"),
+    "truncate": Function("trunc", (1,), "plain"),
     "mod": Function(
         lambda a: exp.Paren(this=exp.Mod(this=exp.Paren(this=a[0]), expression=exp.Paren(this=a[1]))), (2,)
     ),
@@ -259,8 +270,9 @@ FUNCTIONS: dict[str, Function] = {
     "width_bucket": Function("t_width_bucket", (4,), "BIGINT"),
     # text
     "length": Function("length", (1,), "BIGINT"),
-    **_many("lower upper", (1,), "VARCHAR"),
-    **_many("trim ltrim rtrim", (1,), "VARCHAR"),
+    "lower": Function("lower", (1,), "VARCHAR"),
+    "upper": Function("t_upper", (1,), "VARCHAR"),
+    **{name: Function(_trim(name), (1,), "VARCHAR") for name in ("trim", "ltrim", "rtrim")},
     "substr": Function(lambda a: call("t_substr" if len(a) == 2 else "t_substr_of", *a), (2, 3), "VARCHAR"),
     "substring": Function(lambda a: call("t_substr" if len(a) == 2 else "t_substr_of", *a), (2, 3), "VARCHAR"),
     "replace": Function(lambda a: call("replace", *a, *([] if len(a) == 3 else [_text("")])), (2, 3), "VARCHAR"),
@@ -286,9 +298,9 @@ FUNCTIONS: dict[str, Function] = {
     # dates
     "now": Function("now", (0,), "TIMESTAMPTZ"),
     "date": Function(_as("date"), (1,), "DATE"),
-    "date_add": Function(_date_add, (3,)),
+    "date_add": Function(_date_add, (3,), "last"),
     "date_diff": Function(_date_diff, (3,), "BIGINT"),
-    "date_trunc": Function(_date_trunc, (2,)),
+    "date_trunc": Function(_date_trunc, (2,), "last"),
     **_many("year quarter month day hour minute second", (1,), "BIGINT"),
     "day_of_month": Function("day", (1,), "BIGINT"),
     **{name: Function("isodow", (1,), "BIGINT") for name in ("day_of_week", "dow")},
@@ -330,7 +342,7 @@ FUNCTIONS: dict[str, Function] = {
     "reverse": Function("reverse", (1,), "first"),
     "repeat": Function("t_repeat", (2,), "array"),
     "filter": Function("list_filter", (2,), "first"),
-    "transform": Function("list_transform", (2,)),
+    "transform": Function("list_transform", (2,), "transform"),
     "reduce": Function(_reduce, (4,)),
     "any_match": Function(_matches("t_any"), (2,), "BOOLEAN"),
     "all_match": Function(_matches("t_all"), (2,), "BOOLEAN"),

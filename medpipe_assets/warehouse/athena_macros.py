@@ -119,6 +119,8 @@ PLAIN = [
     f"ELSE a[{_fail('INVALID_FUNCTION_ARGUMENT', 's', 'INTEGER')}:] END",
     "t_map_of(p) AS map_from_entries(list_filter(p, lambda e, i: e._key IS NOT NULL AND "
     "list_position(list_transform(p, lambda x: x._key), e._key) = i))",
+    "t_upper(s) AS CASE WHEN contains(s, 'ß') AND NOT contains(s, 'ẞ') THEN replace(upper(s), 'ẞ', 'ß') "
+    "ELSE upper(s) END",
     "t_substr(s, b) AS CASE WHEN b = 0 OR -b > length(s) THEN s[1:0] ELSE substr(s, b) END",
     "t_substr_of(s, b, n) AS CASE WHEN b = 0 OR -b > length(s) OR n <= 0 THEN s[1:0] ELSE substr(s, b, n) END",
     "t_split_part(s, d, i) AS CASE WHEN i > 0 THEN string_split(s, d)[i] "

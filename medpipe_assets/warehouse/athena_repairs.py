@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from medpipe_assets.warehouse import athena_types as types
-from medpipe_assets.warehouse.athena_functions import DATE_PARTS, FUNCTIONS, call
+from medpipe_assets.warehouse.athena_functions import DATE_PARTS, FUNCTIONS, WHITESPACE, call
 from medpipe_assets.warehouse.athena_macros import TYPED_NAMES
 from medpipe_assets.warehouse.athena_types import T
 from medpipe_assets.warehouse.engine import QueryError
@@ -176,6 +176,14 @@ _NULL_SKIPPING = {
 }
 
 
+def trim(node: exp.Trim) -> exp.Trim:
+    """trim(x) takes every kind of whitespace away, as it is told here."""
+    if node.expression is None:
+        node.set("expression", exp.Literal.string(WHITESPACE))
+        node.set("position", node.args.get("position") or "BOTH")
+    return node
+
+
 def _substring(node: exp.Substring) -> exp.Expr:
     parts = [node.this, node.args.get("start"), node.args.get("length")]
     return FUNCTIONS["substr"].build([p for p in parts if p is not None])
@@ -230,7 +238,7 @@ def _family(kind: Kind) -> str | None:
     return next((name for name, kinds in _FAMILIES if kind is not None and kind.this in kinds), None)
 
 
-def _comparison(node: exp.Expr) -> exp.Expr:
+def comparison(node: exp.Expr) -> exp.Expr:
     """Athena refuses to compare text with numbers or dates; DuckDB would cast one of them and answer something."""
     first, *others = [_family(kind) for kind in _kinds(node)]
     for other in others:
@@ -364,6 +372,7 @@ REPAIRS: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
     exp.Extract: _extract,
     exp.IgnoreNulls: _ignore_nulls,
     exp.Substring: _substring,
+    exp.Trim: trim,
     exp.Filter: _inside_out,
     exp.Window: _inside_out,
     exp.Div: _div,
@@ -374,7 +383,7 @@ REPAIRS: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Unnest: _unnest,
-    exp.Between: _comparison,
-    exp.In: _comparison,
-    **{kind: _comparison for kind in types.COMPARISONS},
+    exp.Between: comparison,
+    exp.In: comparison,
+    **{kind: comparison for kind in types.COMPARISONS},
 }

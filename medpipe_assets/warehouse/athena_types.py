@@ -76,7 +76,10 @@ def columns_of(query: exp.Expr, outer: Sources) -> Columns:
     return columns
 
 
-NEEDED = (exp.Div, exp.Sub, exp.Bracket, exp.Anonymous, exp.Unnest, exp.Between, exp.In, *COMPARISONS)
+NEEDED = (
+    *(exp.Div, exp.Add, exp.Sub, exp.Bracket, exp.Anonymous, exp.Unnest, exp.Between, exp.In, exp.Cast, exp.TryCast),
+    *COMPARISONS,
+)
 """Nodes whose repair asks for the types of their parts."""
 
 
@@ -90,12 +93,24 @@ def _annotate(node: exp.Expr, scope: Sources, known: Sources) -> None:
     if isinstance(node, exp.Select):
         scope = {**scope, **sources_of(node, known)}
     for child in node.iter_expressions():
-        _annotate(child, scope, known)
+        _annotate(child, _with_parameters(node, child, scope), known)
     if isinstance(node, exp.Subquery):
         columns = list(columns_of(node, known).values())
         node.meta["kind"] = columns[0] if len(columns) == 1 else None
     if isinstance(node, NEEDED):
         node.meta["kinds"] = [infer(child, scope) for child in node.iter_expressions()]
+
+
+def _with_parameters(function: exp.Expr, argument: exp.Expr, scope: Sources) -> Sources:
+    """`scope` and, inside a lambda over the elements of an array, the lambda's parameter."""
+    if not isinstance(argument, exp.Lambda) or len(argument.expressions) != 1:
+        return scope
+    over = infer(function.expressions[0], scope)
+    return {**scope, LAMBDA: {**scope.get(LAMBDA, {}), argument.expressions[0].name.lower(): element_of(over)}}
+
+
+LAMBDA = "->"
+"""Where the parameters of lambdas are among the sources: they come before columns."""
 
 
 def with_ctes(query: exp.Expr, outer: Sources) -> Sources:
@@ -177,6 +192,8 @@ def infer(node: exp.Expr | None, sources: Sources) -> exp.DataType | None:
 
 def _column(node: exp.Expr, sources: Sources) -> exp.DataType | None:
     name, table = node.name.lower(), node.text("table").lower()
+    if not table and name in sources.get(LAMBDA, {}):
+        return sources[LAMBDA][name]
     if table in sources:
         return sources[table].get(name)
     if table:
@@ -213,8 +230,13 @@ def _arithmetic(node: exp.Expr, sources: Sources) -> exp.DataType | None:
 
 def _alike(nodes: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     kinds = [infer(n, sources) for n in nodes if not isinstance(n, exp.Null)]
+    if {k.this if k else None for k in kinds} <= INTEGERS:
+        return max((k for k in kinds if k), key=lambda k: _WIDTHS.index(k.this), default=None)
     same = bool(kinds) and all(k is not None and k == kinds[0] for k in kinds)
     return kinds[0] if same else None
+
+
+_WIDTHS = (T.TINYINT, T.SMALLINT, T.INT, T.BIGINT, T.INT128)
 
 
 def _function(node: exp.Expr, sources: Sources) -> exp.DataType | None:
@@ -235,6 +257,20 @@ def _sum(arguments: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     return None if scale is None else decimal(38, scale)
 
 
+def _transformed(arguments: list[exp.Expr], sources: Sources) -> exp.DataType | None:
+    """The type of transform(array, x -> ...)."""
+    body = arguments[1]
+    if not isinstance(body, exp.Lambda) or len(body.expressions) != 1:
+        return None
+    over = {body.expressions[0].name.lower(): element_of(infer(arguments[0], sources))}
+    return _array_of([body.this], {**sources, LAMBDA: {**sources.get(LAMBDA, {}), **over}})
+
+
+def _plain(kind: exp.DataType | None) -> exp.DataType | None:
+    """The type, but for decimals, whose scale a function may change."""
+    return kind if kind is not None and kind.this in FLOATS | INTEGERS else None
+
+
 def _array_of(arguments: list[exp.Expr], sources: Sources) -> exp.DataType | None:
     kind = infer(arguments[0], sources)
     return exp.DataType(this=T.ARRAY, expressions=[kind.copy()], nested=True) if kind else None
@@ -248,6 +284,9 @@ def _map_of(kinds: list[exp.DataType | None]) -> exp.DataType:
 
 _BY_ARGUMENT: dict[str, Callable[[list[exp.Expr], Sources], exp.DataType | None]] = {
     "first": lambda arguments, sources: infer(arguments[0], sources),
+    "last": lambda arguments, sources: infer(arguments[-1], sources),
+    "transform": _transformed,
+    "plain": lambda arguments, sources: _plain(infer(arguments[0], sources)),
     "alike": _alike,
     "sum": _sum,
     "element": lambda arguments, sources: element_of(infer(arguments[0], sources)),
@@ -270,6 +309,8 @@ _RULES: dict[type[exp.Expr], Callable[[exp.Expr, Sources], exp.DataType | None]]
     exp.Subquery: lambda node, sources: node.meta.get("kind"),
     exp.Window: lambda node, sources: infer(node.args["this"], sources),
     exp.Filter: lambda node, sources: infer(node.args["this"], sources),
+    exp.IgnoreNulls: lambda node, sources: infer(node.args["this"], sources),
+    exp.DPipe: lambda node, sources: infer(node.args["this"], sources) or infer(node.args["expression"], sources),
     exp.CurrentDate: lambda node, sources: exp.DataType(this=T.DATE),
     exp.Case: lambda node, sources: _alike(
         [i.args["true"] for i in node.args["ifs"]] + [d for d in [node.args.get("default")] if d], sources
@@ -281,6 +322,11 @@ _RULES: dict[type[exp.Expr], Callable[[exp.Expr, Sources], exp.DataType | None]]
     **{kind: (lambda node, sources: infer(node.args["this"], sources)) for kind in (exp.Alias, exp.Paren, exp.Neg)},
     **{
         kind: (lambda node, sources: exp.DataType(this=T.BOOLEAN))
-        for kind in (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.And, exp.Or, exp.Not, exp.Is, exp.In)
+        for kind in (*COMPARISONS, exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.Like, exp.Boolean)
     },
+    **{
+        kind: (lambda node, sources: exp.DataType(this=T.VARCHAR))
+        for kind in (exp.Trim, exp.Substring, exp.GroupConcat)
+    },
+    **{kind: (lambda node, sources: BIGINT) for kind in (exp.Extract, exp.StrPosition)},
 }

@@ -4,10 +4,9 @@ It knows Parquet files and Arrow, not Iceberg: which files make up a table is as
 query has a connection of its own, which can read the files of the tables it names and nothing else.
 """
 
-import difflib
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +18,7 @@ from sqlglot import exp
 
 from medpipe_assets.warehouse import athena_dialect
 from medpipe_assets.warehouse.athena_macros import FAILURES, create_macros
-from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, QueryReport, TableData
+from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, QueryReport, TableData, unknown_table
 
 R = TypeVar("R")
 
@@ -73,6 +72,28 @@ class DuckDBWarehouse:
 
     def query(self, sql: str) -> pa.Table:
         """Answer one query; see `Warehouse.query`."""
+        return self._answered(sql, lambda connection, made: connection.sql(made).to_arrow_table())
+
+    def write(self, sql: str, folder: Path, schema: pa.Schema, partition_by: Sequence[str] = ()) -> list[str]:
+        """Answer one query into Parquet files (Snappy), however large the answer is.
+
+        Args:
+            folder: an empty one.
+            schema: of the files. The answer has these columns, its types being these or narrower ones.
+            partition_by: columns; each file holds rows of one combination of their values, and the columns too.
+
+        Returns:
+            The files' paths; none where the answer has no rows.
+
+        Raises:
+            QueryError: see `Warehouse.query`; or a column is not what the schema says.
+        """
+        return self._answered(sql, lambda c, made: _copied(c, made, folder, schema, partition_by), folder)
+
+    def _answered(
+        self, sql: str, answer: Callable[[duckdb.DuckDBPyConnection, str], R], output: Path | None = None
+    ) -> R:
+        """What a function makes of the translated query, on a connection that sees the query's tables."""
         parsed = athena_dialect.parse(sql)
         named = athena_dialect.tables_in(parsed)
         views = _views_needed(named, self.views)
@@ -80,7 +101,11 @@ class DuckDBWarehouse:
         with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix="warehouse-") as spill:
             connection = duckdb.connect(":memory:", config={"temp_directory": spill, "memory_limit": self.memory_limit})
             try:
-                return self._run(connection, parsed, data, views)
+                if output is not None:
+                    allowed = exp.convert([str(output)]).sql("duckdb")
+                    connection.execute(f"SET allowed_directories = {allowed}")
+                made = self._translated(connection, parsed, data, views)
+                return _safely(lambda: answer(connection, made))
             finally:
                 connection.close()
 
@@ -88,24 +113,22 @@ class DuckDBWarehouse:
         found = self.tables(name)
         if found is not None:
             return found
-        known = sorted({*self.names(), *self.views})
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise QueryError(f"there is no table {name}.{hint} The tables are: {', '.join(known) or 'none yet'}")
+        raise unknown_table(name, {*self.names(), *self.views})
 
-    def _run(
+    def _translated(
         self,
         connection: duckdb.DuckDBPyConnection,
         parsed: exp.Expr,
         data: Mapping[str, TableData],
         views: Mapping[str, str],
-    ) -> pa.Table:
+    ) -> str:
+        """The query in DuckDB's SQL, its columns of types that Athena has, and the connection made ready for it."""
         hidden = athena_dialect.names_path(parsed)
         _safely(lambda: self._prepare(connection, data, views, hidden))
         schemas = _safely(lambda: {name: _schema(connection, name) for name in athena_dialect.tables_in(parsed)})
         translated = athena_dialect.translate(parsed, schemas)
         _safely(lambda: connection.execute(create_macros(translated)))
-        return _safely(lambda: connection.sql(_athena_types(connection, translated)).to_arrow_table())
+        return _safely(lambda: _athena_types(connection, translated))
 
     def _prepare(
         self,
@@ -212,7 +235,12 @@ _PATH = ' EXCLUDE (filename), filename AS "$path"'
 
 
 def _schema(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
-    relation = connection.sql(f"SELECT * FROM {_quoted(name)}")
+    return _schema_of(connection, _quoted(name))
+
+
+def _schema_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Column types by name, of a table or a query in parentheses."""
+    relation = connection.sql(f"SELECT * FROM {source}")
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
@@ -228,6 +256,41 @@ def _athena_types(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     names = ", ".join(f"c{i}" for i in range(len(casts)))
     items = ", ".join(f"{c} AS {_quoted(n)}" for c, n in zip(casts, relation.columns, strict=True))
     return f"SELECT {items} FROM ({sql}) AS result({names})"
+
+
+_ANSWER = "(the answer's schema)"
+_WIDER = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER"), ("INTEGER", "BIGINT")),
+    **{"FLOAT": ("DOUBLE",), "TIMESTAMP": ("TIMESTAMP WITH TIME ZONE",)},
+}
+"""Types whose values others hold unchanged."""
+
+
+def _copied(
+    connection: duckdb.DuckDBPyConnection, sql: str, folder: Path, schema: pa.Schema, partition_by: Sequence[str]
+) -> list[str]:
+    """Write a query's answer into files of a schema."""
+    connection.register(_ANSWER, schema.empty_table())
+    given, wanted = _schema_of(connection, f"({sql})"), _schema_of(connection, _quoted(_ANSWER))
+    if [name.lower() for name in given] != list(wanted):
+        raise QueryError(f"the query gives the columns {', '.join(given)}, and is said to give {', '.join(wanted)}")
+    for (name, kind), expected in zip(given.items(), wanted.values(), strict=True):
+        if kind not in (expected, '"NULL"') and expected not in _WIDER.get(kind, ()):
+            raise QueryError(f"column {name} is {kind} in the query's answer, and is said to be {expected}")
+    casts = ", ".join(
+        f"CAST({_quoted(name)} AS {kind}) AS {_quoted(kept)}"
+        for name, (kept, kind) in zip(given, wanted.items(), strict=True)
+    )
+    target = folder / "rows.parquet"
+    options = "FORMAT parquet, COMPRESSION snappy, RETURN_FILES true"
+    if partition_by:
+        target = folder / "partitions"
+        options += f", PARTITION_BY ({', '.join(map(_quoted, partition_by))}), WRITE_PARTITION_COLUMNS true"
+    copy = f"COPY (SELECT {casts} FROM ({sql})) TO {exp.convert(str(target)).sql('duckdb')} ({options})"
+    row = connection.execute(copy).fetchone()
+    assert row is not None
+    count, files = row
+    return sorted(files) if count else []
 
 
 def _safely(work: Callable[[], R]) -> R:

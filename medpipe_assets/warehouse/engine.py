@@ -1,10 +1,11 @@
 """The interface of the warehouse: SQL in Athena's dialect over the lake's tables in, Arrow out.
 
-No engine lives here. An engine reads and never writes: a table becomes part of the lake only
+No engine lives here. An engine reads, and writes no table: one becomes part of the lake only
 through a commit.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +48,14 @@ class QueryReport:
     query_id: str
     bytes_scanned: int
     milliseconds: int
+
+
+def unknown_table(name: str, known: Iterable[str]) -> QueryError:
+    """What to raise where a query names a table that is not there."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return QueryError(f"there is no table {name}.{hint} The tables are: {', '.join(names) or 'none yet'}")
 
 
 class Warehouse(Protocol):
