@@ -21,7 +21,7 @@ from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.documents import intake
 from medpipe_assets.documents.consumers import CONSUMERS, rebuild
 from medpipe_assets.documents.intake import keep_list, pending_receipts, read_list, take_in
-from medpipe_assets.documents.line import Engines, _read_raw, stages
+from medpipe_assets.documents.line import Engines, read_raw, stages
 from medpipe_assets.documents.pool import PoolSettings
 from medpipe_assets.documents.stage import run_stage
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason
@@ -215,7 +215,7 @@ def test_a_store_out_of_reach_puts_no_document_into_quarantine_for_good(monkeypa
     with pytest.raises(ConnectionError):
         store.put("x", b"")
     with pytest.raises(DocumentError) as caught:
-        _read_raw(store, document(1))
+        read_raw(store, document(1))
     assert caught.value.reason is Reason.ENGINE_UNAVAILABLE
 
 
