@@ -49,6 +49,7 @@ class AthenaWarehouse:
             workgroup says so.
         s3: botocore's client of S3, to read Parquet answers; without it, arrays, maps and rows cannot be answered.
         unload: let Athena write every answer as Parquet: for large ones, whose rows then come in no order.
+        kms_key: what encrypts results; empty for the workgroup's or the bucket's own.
         first_pause, longest_pause: seconds between two questions after a query; they grow, with some chance in them.
         timeout_seconds: after which a query is stopped.
         prepare: what is made of a query before it is asked, such as to say what its tables mean.
@@ -60,6 +61,7 @@ class AthenaWarehouse:
     output_location: str = ""
     s3: Any = None
     unload: bool = False
+    kms_key: str = ""
     first_pause: float = 0.2
     longest_pause: float = 5.0
     timeout_seconds: float = 1800.0
@@ -137,8 +139,13 @@ class AthenaWarehouse:
             "QueryExecutionContext": {"Catalog": CATALOG, "Database": self.database},
             "WorkGroup": self.workgroup,
         }
+        results: dict[str, Any] = {}
         if self.output_location:
-            request["ResultConfiguration"] = {"OutputLocation": self.output_location}
+            results["OutputLocation"] = self.output_location
+        if self.kms_key:
+            results["EncryptionConfiguration"] = {"EncryptionOption": "SSE_KMS", "KmsKey": self.kms_key}
+        if results:
+            request["ResultConfiguration"] = results
         with _calling("StartQueryExecution"):
             return str(self.client.start_query_execution(**request)["QueryExecutionId"])
 

@@ -4,6 +4,8 @@ from medpipe_assets.aws.clients import Clients
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.settings import Settings
+from medpipe_assets.warehouse.athena import AthenaWarehouse
+from medpipe_assets.warehouse.athena_lake import athena_over
 from medpipe_assets.warehouse.lake_tables import WarehouseOver, lake_warehouse
 
 ENGINES = ("duckdb", "athena")
@@ -37,9 +39,6 @@ def warehouse_over(settings: Settings, location: LakeLocation, *, unload: bool =
     """
     if engine_of(settings, location) == "duckdb":
         return lake_warehouse
-    from medpipe_assets.warehouse.athena import AthenaWarehouse
-    from medpipe_assets.warehouse.athena_lake import athena_over
-
     clients = Clients(settings.region, retry_mode="standard")
     return athena_over(
         AthenaWarehouse(
@@ -49,5 +48,6 @@ def warehouse_over(settings: Settings, location: LakeLocation, *, unload: bool =
             settings.athena_output or f"{location.zone('staging')}/athena/",
             s3=clients.client("s3"),
             unload=unload,
+            kms_key=location.kms_key,
         )
     )

@@ -272,6 +272,38 @@ def test_a_statement_sent_again_with_its_token_can_be_recognised() -> None:
     assert "ResultConfiguration" not in client.started[0]
 
 
+def test_results_are_encrypted_by_the_key_that_is_set() -> None:
+    client = Scripted("SUCCEEDED")
+    scripted(client, output_location="s3://results/", kms_key="alias/lake").query("select 1")
+    encryption = {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/lake"}
+    assert client.started[0]["ResultConfiguration"] == {
+        "OutputLocation": "s3://results/",
+        "EncryptionConfiguration": encryption,
+    }
+
+
+def test_no_copy_of_an_unloaded_answer_is_left(warehouse: AthenaWarehouse, aws: Aws) -> None:  # noqa: F811
+    private = dataclasses.replace(warehouse, unload=True, output_location="s3://results/private/")
+    assert private.query("select id from notes").num_rows
+    found = aws.client("s3").list_objects_v2(Bucket="results")["Contents"]
+    assert found and not [item["Key"] for item in found if "/unload/" in item["Key"]]
+
+
+def test_what_a_query_was_made_into_is_asked_and_its_places_are_not_told(warehouse: AthenaWarehouse) -> None:
+    made = dataclasses.replace(warehouse, prepare=lambda sql: f"with x as (select 2 as a) {sql}")
+    assert rows(made.query("select a from x")) == [(2,)]
+    reason = "COLUMN_NOT_FOUND: line 1:99: Column 'nme' cannot be resolved"
+    failing = scripted(Scripted("FAILED", reason=reason), prepare=str)
+    assert refusal(lambda: failing.query("select nme from t")) == "COLUMN_NOT_FOUND: Column 'nme' cannot be resolved"
+
+
+def test_an_account_has_no_other_catalog_than_its_own(warehouse: AthenaWarehouse) -> None:
+    sql = {"QueryString": "select 1", "WorkGroup": "analysts"}
+    for catalog, state in (("AwsDataCatalog", "SUCCEEDED"), ("nobodys", "FAILED")):
+        started = warehouse.client.start_query_execution(**sql, QueryExecutionContext={"Catalog": catalog})
+        assert warehouse._wait(started["QueryExecutionId"])["Status"]["State"] == state
+
+
 @pytest.mark.parametrize(
     "reason",
     [
