@@ -17,14 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
+from benchmarks.data.draw import STATES, drawing
 
-STATES = (
-    "CA NY TX FL PA IL OH MI NC NJ MA GA VA WA MN TN MO MD IN WI AZ CO CT OR LA KY SC AL OK IA KS AR UT NE NM NV ME WV "
-    "NH ID MS RI MT DE HI SD ND VT AK WY DC PR GU VI MP AS"
-).split()
 _LISTS: Mapping[str, list[str]] = {
-    "states": [state for place, state in enumerate(STATES) for _ in range(max(1, 300 // (place + 3)))],
+    "states": STATES,
     "last_names": (
         "ABERNATHY BLACKWOOD CASTELLAN DELACROIX EASTWICK FAIRBURN GALLOWAY HARGROVE IVERSON JESSOP KINGSLEY LOCKHART "
         "MARCHETTI NORTHCOTT OKAFOR PEMBERTON QUILLAN RAVENSCROFT SAITO THORNBURY UNDERHILL VILLALOBOS WHITCOMB XIONG "
@@ -44,9 +40,6 @@ _LISTS: Mapping[str, list[str]] = {
 }
 
 _MACROS = """
-    create macro draw(key, salt) as (hash(key * 7919 + salt * 104729) % 1000000007)::bigint;
-    create macro pick(list, number) as list[1 + (number % len(list))::int];
-    create macro maybe(key, salt, one_in, yes, no) as case when draw(key, salt) % one_in = 0 then yes else no end;
     create macro npi_of(person) as npi_with_check_digit('2' || lpad((person * 53 % 99999989)::varchar, 8, '0'));
     create macro zip_of(key) as maybe(key, 30, 3, (1001 + draw(key, 31) % 98000)::varchar,
         lpad((501 + draw(key, 31) % 98000)::varchar, 5, '0') || lpad((draw(key, 32) % 10000)::varchar, 4, '0'));
@@ -248,11 +241,9 @@ def write(
     columns = KINDS[kind]
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         plain = Path(folder, "rows.csv")
-        with duckdb.connect(config={"threads": threads, "preserve_insertion_order": True}) as connection:
+        with drawing(_LISTS, threads) as connection:
             connection.execute(_CHECK_DIGIT)
             connection.execute(_MACROS)
-            for name, values in _LISTS.items():
-                connection.execute(f"create macro {name}() as {_list(values)}")
             values_sql = ", ".join(f"nullif({sql}, '') as c{place}" for place, sql in enumerate(columns.values()))
             connection.execute(
                 _SQL.format(
@@ -298,10 +289,6 @@ def _line(values: list[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode()
-
-
-def _list(values: list[str]) -> str:
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
 
 
 def main() -> None:
