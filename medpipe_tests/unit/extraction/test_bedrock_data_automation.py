@@ -189,7 +189,7 @@ def test_a_document_that_the_service_refuses_is_refused(aws: Aws, engine: Make) 
 @pytest.mark.slow
 @pytest.mark.parametrize("aws_settings", [{"engines": embedded_engines()}])
 def test_a_scan_reads_as_the_embedded_engine_reads_it(aws: Aws, engine: Make) -> None:
-    extraction = engine().extract(scanned_pdf("Scanned page"), media_type.PDF)
+    extraction = engine().extract(make.saved(scan("Scanned page"), "PNG"), "image/png")
     assert_sound(extraction)
     assert texts(extraction) == [(1, "\n".join(["Scanned page"] * 3))]
 
