@@ -1,8 +1,9 @@
-"""The Glue catalog as Athena sees it: plain Parquet tables and their partitions registered, and views of rows in force.
+"""The Glue catalog as Athena sees it: plain Parquet tables written and registered, and views of the rows in force.
 
 Iceberg tables are registered by the lake's own catalog. Everything here may be done again: the result is the same.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlglot
 from botocore.exceptions import BotoCoreError, ClientError
 from sqlglot import exp
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.faults import code_of, translated
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.schemas import TABLES
@@ -41,6 +44,58 @@ class PlainTable:
     location: str
     schema: pa.Schema
     partition_by: tuple[str, ...] = ()
+
+
+FILE = "rows.parquet"
+"""The file of a partition: written again, it replaces itself."""
+
+
+def export_plain(
+    clients: Clients, database: str, table: PlainTable, rows: pa.Table, kms_key: str = ""
+) -> Sequence[str]:
+    """Write rows as plain Parquet, a file a partition, and make them known: for readers that have no Iceberg.
+
+    Partitions that the rows have are replaced, others stay. Partition columns may be texts, dates and whole numbers.
+
+    Args:
+        kms_key: encrypts the files; empty for the bucket's own default.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigurationError: no such bucket or database, no permission, or a column of a type that Hive has not.
+        DocumentError: engine_unavailable.
+    """
+    glue, s3 = clients.client("glue"), clients.client("s3")
+    register_table(glue, database, table)
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+    written = {}
+    for values, part in _by_partition(table, rows):
+        file = f"{partition_location(table, values)}{FILE}"
+        out = io.BytesIO()
+        pq.write_table(part, out, compression="snappy")
+        bucket, _, key = file.removeprefix("s3://").partition("/")
+        with _calling("PutObject", "s3"):
+            s3.put_object(Bucket=bucket, Key=key, Body=out.getvalue(), **encryption)
+        written[values] = file
+    if table.partition_by:
+        register_partitions(glue, database, table, written)
+    return list(written.values())
+
+
+def _by_partition(table: PlainTable, rows: pa.Table) -> Iterator[tuple[tuple[str | None, ...], pa.Table]]:
+    """Each partition's values, and its rows without the columns that hold them."""
+    if not table.partition_by:
+        yield (), rows
+        return
+    texts = [rows[name].cast(pa.string()).to_pylist() for name in table.partition_by]
+    places: dict[tuple[str | None, ...], list[int]] = {}
+    for place, values in enumerate(zip(*texts, strict=True)):
+        places.setdefault(values, []).append(place)
+    kept = rows.drop_columns(list(table.partition_by))
+    for values, found in places.items():
+        yield values, kept.take(found)
 
 
 def register_table(glue: Any, database: str, table: PlainTable) -> None:
@@ -167,8 +222,8 @@ class _AlreadyThere(Exception):  # noqa: N818 (no error: somebody else was first
 
 
 @contextmanager
-def _calling(operation: str) -> Iterator[None]:
-    """A call of Glue: its failures are told in the project's words."""
+def _calling(operation: str, service: str = "glue") -> Iterator[None]:
+    """A call of AWS: its failures are told in the project's words."""
     try:
         yield
     except ClientError as error:
@@ -176,9 +231,9 @@ def _calling(operation: str) -> Iterator[None]:
             raise _AlreadyThere from None
         if code_of(error) == "EntityNotFoundException":
             raise ConfigurationError(f"glue {operation}: there is no such database or table: make it first") from None
-        raise translated(error, "glue", operation) from None
+        raise translated(error, service, operation) from None
     except BotoCoreError as error:
-        raise translated(error, "glue", operation) from None
+        raise translated(error, service, operation) from None
 
 
 # --- views

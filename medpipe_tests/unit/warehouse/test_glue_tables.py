@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -10,19 +11,23 @@ import pyarrow as pa
 import pytest
 from moto import mock_aws
 
+from medpipe_assets.aws.clients import Clients
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.schemas import TABLES
 from medpipe_assets.warehouse import lake_tables
+from medpipe_assets.warehouse.athena import AthenaWarehouse
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.glue_tables import (
     PlainTable,
     create_views,
+    export_plain,
     hive_type,
     partition_location,
     register_partitions,
     register_table,
     views,
 )
+from medpipe_tests.aws_double.fixtures import Aws, aws, aws_settings, moto_server  # noqa: F401 (fixtures)
 
 SCHEMA = pa.schema([("npi", pa.string()), ("beds", pa.int32()), ("state", pa.string())])
 FACILITIES = PlainTable("facilities", "s3://lake/parquet/facilities", SCHEMA, ("state",))
@@ -98,6 +103,33 @@ def test_every_table_of_the_lake_has_hive_types() -> None:
     )
     with pytest.raises(ConfigurationError, match="uint8"):
         hive_type(pa.uint8())
+
+
+def test_a_plain_table_that_was_exported_is_read_by_athena_as_it_was(aws: Aws) -> None:  # noqa: F811
+    """Slashes, blanks, quotes, missing values and nested ones; exported twice, as one that was cut off would be."""
+    states = [None, "N/A", "a b", "%2F", "CA", "O'Neil", "null", None]
+    rows = pa.table(
+        {
+            "npi": [f"{n}" for n in range(8)],
+            "beds": pa.array([1, None] * 4, pa.int32()),
+            "empty": pa.nulls(8, pa.float64()),
+            "codes": [["a"], [], None, [None]] * 2,
+            "day": [dt.date(2026, 11, 20), dt.date(2026, 11, 21)] * 4,
+            "state": states,
+        }
+    )
+    aws.client("s3").create_bucket(Bucket="open")
+    aws.client("glue").create_database(DatabaseInput={"Name": "open"})
+    table = PlainTable("facilities", "s3://open/plain/facilities", rows.schema, ("day", "state"))
+    for _ in range(2):
+        assert len(export_plain(Clients(), "open", table, rows)) == 8
+    athena = AthenaWarehouse(
+        aws.client("athena"), "open", output_location="s3://open/results/", s3=aws.client("s3"), first_pause=0.0
+    )
+    found = replace(athena, unload=True).query("select * from facilities")
+    assert found.sort_by("npi").equals(rows)
+    assert athena.query("select npi from facilities where state = 'N/A'")["npi"].to_pylist() == ["1"]
+    assert athena.query("select count(*) as n from facilities where state is null")["n"].to_pylist() == [2]
 
 
 def sample(table: str, rows: list[dict[str, Any]]) -> pa.Table:
