@@ -178,9 +178,14 @@ def _timestamp(text: str | None) -> dt.datetime | None:
 @click.argument("table")
 @_lake_option
 @click.option("--format", "form", type=click.Choice(["parquet", "csv", "json"]), default="parquet", show_default=True)
-@click.option("--out", metavar="DIR", default=".", help="Folder to write to. [default: here]")
-def export(table: str, root: str, form: str, out: str) -> None:
-    """Write a whole TABLE to a file: TABLE.parquet, TABLE.csv, or TABLE.json (a list of objects)."""
+@click.option("--out", metavar="DIR", default=".", help="Folder (s3:// prefix) to write to. [default: here]")
+@click.option("--register", "database", metavar="DATABASE", help="Make it known in this Glue database, which is there.")
+def export(table: str, root: str, form: str, out: str, database: str | None) -> None:
+    """Write a whole TABLE to a file: TABLE.parquet, TABLE.csv, or TABLE.json (a list of objects).
+
+    With --register it is written to S3 as plain Parquet, a file a partition, for readers that have no Iceberg:
+    medpipe export diagnoses --out s3://bucket/prefix --register DATABASE
+    """
     from medpipe_assets.warehouse.engine import QueryError
     from medpipe_assets.warehouse.format import write
     from medpipe_assets.warehouse.lake_tables import Scope
@@ -192,9 +197,24 @@ def export(table: str, root: str, form: str, out: str) -> None:
         rows = warehouse.query(f'SELECT * FROM "{table.replace(chr(34), "")}"')
     except QueryError as error:
         raise _UsageError(str(error)) from None
+    if database:
+        click.echo(f"{rows.num_rows} rows to {len(_export_plain(lake, table, rows, out, database))} files", err=True)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     write(rows, form, target)
     click.echo(f"{rows.num_rows} rows to {target}", err=True)
+
+
+def _export_plain(lake: Any, table: str, rows: Any, out: str, database: str) -> Any:
+    from medpipe_assets.aws.clients import Clients
+    from medpipe_assets.settings import Settings, is_remote
+    from medpipe_assets.warehouse.glue_tables import PlainTable, export_plain
+
+    if not is_remote(out):
+        raise ConfigurationError("what is registered must be on S3: give --out s3://bucket/prefix")
+    partition_by = lake.tables[table].partition_by if table in lake.tables else ()
+    plain = PlainTable(table, f"{out.rstrip('/')}/{table}", rows.schema, partition_by)
+    return export_plain(Clients(Settings.load().region), database, plain, rows, lake.location.kms_key)
 
 
 @main.command()
