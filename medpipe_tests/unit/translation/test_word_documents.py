@@ -103,6 +103,7 @@ def test_a_bomb_is_not_unpacked() -> None:
         (zipped({"a": "b"}), None),
         (b"<p>hola</p>", "text/html"),
     ],
+    ids=["many bytes", "many characters", "no DOCX", "another package", "HTML"],
 )
 def test_the_double_refuses_what_the_service_does(aws: Aws, content: bytes, kind: str | None) -> None:
     translate = aws.client("translate")
