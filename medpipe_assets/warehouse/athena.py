@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -106,6 +107,23 @@ class AthenaWarehouse:
         written = self._run(_unloading(sql, columns, self._unload_location(described)))
         return self._written(written, columns), _report(described, written)
 
+    def unload_to(self, sql: str, folder: Path) -> tuple[list[Path], QueryReport]:
+        """Answer one query into Parquet files in a folder, a file at a time, however large the answer is.
+
+        Raises:
+            QueryError, ConfigurationError: as `ask`.
+        """
+        asked = self.prepare(sql) if self.prepare else sql.strip().rstrip(";")
+        described = self._run(f"SELECT * FROM (\n{asked}\n) LIMIT 0")
+        first = next(self._pages(described["QueryExecutionId"]))
+        columns = [_Column.of(info) for info in first["ResultSetMetadata"]["ColumnInfo"]]
+        written = self._run(_unloading(asked, columns, self._unload_location(described)))
+        paths: list[Path] = []
+        for rows in self._files(written, columns):
+            paths.append(folder / f"{len(paths)}.parquet")
+            pq.write_table(rows, paths[-1], compression="snappy")
+        return paths, _report(described, written)
+
     def execute(self, sql: str, token: str = "") -> QueryReport:
         """Run a statement that writes: CREATE TABLE AS, INSERT, CREATE VIEW.
 
@@ -183,17 +201,21 @@ class AthenaWarehouse:
         return f"{folder}/unload/{uuid.uuid4().hex}/".replace("'", "''")
 
     def _written(self, execution: dict[str, Any], columns: Sequence["_Column"]) -> pa.Table:
-        """An answer that was written as Parquet, which is gone from S3 when it has been read."""
+        """An answer that was written as Parquet."""
+        parts = list(self._files(execution, columns))
+        return pa.concat_tables(parts) if parts else _table(columns, [])
+
+    def _files(self, execution: dict[str, Any], columns: Sequence["_Column"]) -> Iterator[pa.Table]:
+        """The rows of each file of an answer, all of which are gone from S3 when they have been read."""
         manifest = self._object(execution["Statistics"]["DataManifestLocation"]).decode()
         files = [line for line in manifest.splitlines() if line]
-        if not files:
-            return _table(columns, [])
         try:
-            table = pa.concat_tables([pq.read_table(io.BytesIO(self._object(file))) for file in files])
+            for file in files:
+                rows = pq.read_table(io.BytesIO(self._object(file)))
+                arrays = [column.read(rows.column(i)) for i, column in enumerate(columns)]
+                yield pa.Table.from_arrays(arrays, [column.name for column in columns])
         finally:
             self._remove(files)
-        arrays = [column.read(table.column(i)) for i, column in enumerate(columns)]
-        return pa.Table.from_arrays(arrays, [column.name for column in columns])
 
     def _object(self, location: str) -> bytes:
         try:
