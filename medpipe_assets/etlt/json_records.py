@@ -89,7 +89,8 @@ class _Source:
         self.connection = connection
         self.sql = (
             f"read_csv({duck.file(path)}, auto_detect = false, header = false, columns = {{'j': 'VARCHAR'}}, "
-            f"delim = '{_NEVER}', quote = '', escape = '', new_line = '{duck.NEWLINES[newline]}', max_line_size = {MAX_RECORD_BYTES})"
+            f"delim = '{_NEVER}', quote = '', escape = '', new_line = '{duck.NEWLINES[newline]}', "
+            f"max_line_size = {MAX_RECORD_BYTES})"
         )
         self.sample = _sample(path)
 
