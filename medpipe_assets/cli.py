@@ -198,14 +198,15 @@ def export(table: str, root: str, form: str, out: str, database: str | None) -> 
     except QueryError as error:
         raise _UsageError(str(error)) from None
     if database:
-        click.echo(f"{rows.num_rows} rows to {len(_export_plain(lake, table, rows, out, database))} files", err=True)
+        _export_plain(lake, table, rows, out, database)
+        click.echo(f"{rows.num_rows} rows to {out.rstrip('/')}/{table}", err=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     write(rows, form, target)
     click.echo(f"{rows.num_rows} rows to {target}", err=True)
 
 
-def _export_plain(lake: Any, table: str, rows: Any, out: str, database: str) -> Any:
+def _export_plain(lake: Any, table: str, rows: Any, out: str, database: str) -> None:
     from medpipe_assets.aws.clients import Clients
     from medpipe_assets.settings import Settings, is_remote
     from medpipe_assets.warehouse.glue_tables import PlainTable, export_plain
@@ -214,7 +215,7 @@ def _export_plain(lake: Any, table: str, rows: Any, out: str, database: str) -> 
         raise ConfigurationError("what is registered must be on S3: give --out s3://bucket/prefix")
     partition_by = lake.tables[table].partition_by if table in lake.tables else ()
     plain = PlainTable(table, f"{out.rstrip('/')}/{table}", rows.schema, partition_by)
-    return export_plain(Clients(Settings.load().region), database, plain, rows, lake.location.kms_key)
+    export_plain(Clients(Settings.load().region), database, plain, rows, lake.location.kms_key)
 
 
 @main.command()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from PIL import Image, ImageDraw
@@ -47,6 +47,10 @@ from medpipe_assets.settings import Settings
 from medpipe_assets.translation.amazon_translate import TranslateTranslation
 from medpipe_assets.translation.word_documents import WordDocumentTranslation
 from medpipe_assets.warehouse.athena import AthenaWarehouse
+from medpipe_assets.warehouse.choice import warehouse_over
+from medpipe_assets.warehouse.engine import QueryError
+from medpipe_assets.warehouse.glue_tables import PlainTable, export_plain, register_table
+from medpipe_assets.warehouse.lake_tables import Scope
 from medpipe_tests.aws_double import engines
 from medpipe_tests.aws_double.fixtures import FROM_OUTSIDE, Aws, standing_aws
 from medpipe_tests.aws_double.moto_server import MotoServer
@@ -253,13 +257,22 @@ def _word_documents(aws: Aws, lake: Lake) -> Callable[[], None]:
 
 
 def _warehouse(aws: Aws, lake: Lake) -> Callable[[], None]:
+    """Consumer tables by Athena, a query that is given up, and a table for readers that have no Iceberg."""
+    aws.client("glue").create_database(DatabaseInput={"Name": "plain"})
+
     def run() -> None:
-        clients = Clients()
-        athena = AthenaWarehouse(
-            clients.client("athena"), "medpipe", output_location="s3://medpipe-lake/athena/", s3=clients.client("s3")
-        )
-        athena.query("SELECT 1 AS one")
-        replace(athena, unload=True).query("SELECT 1 AS one")
+        settings, clients = Settings.load("aws"), Clients()
+        for name in CONSUMERS:
+            rebuild(lake, name, DAY, warehouse=warehouse_over(settings, lake.location, unload=True), force=True)
+        athena = warehouse_over(settings, lake.location)(lake, Scope())
+        rows = athena.query("SELECT document_id, ingest_date FROM diagnoses")
+        with suppress(QueryError):
+            replace(cast(AthenaWarehouse, athena), timeout_seconds=0).query("SELECT 1 AS one")
+        table = PlainTable("diagnoses", "s3://medpipe-lake/plain/diagnoses", rows.schema, ("ingest_date",))
+        for _ in range(2):
+            export_plain(clients, "plain", table, rows)
+        register_table(clients.client("glue"), "plain", replace(table, location="s3://medpipe-lake/moved"))
+        replace(cast(AthenaWarehouse, athena), database="plain", prepare=None).query("SELECT * FROM diagnoses")
 
     return run
 
