@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -21,6 +21,7 @@ from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.settings import Settings
 from medpipe_assets.warehouse import athena
+from medpipe_assets.warehouse.athena import AthenaWarehouse
 from medpipe_assets.warehouse.choice import warehouse_over
 from medpipe_assets.warehouse.lake_tables import Scope, lake_warehouse
 from medpipe_tests.aws_double.athena import WorkGroup
@@ -202,8 +203,8 @@ def test_whoever_is_interrupted_leaves_no_query_at_work_and_no_rows(
     assert tables(lake) == before
 
 
-def invoke(*words: str, code: int = 0) -> Result:
-    told = CliRunner().invoke(main, ["query", *words])
+def invoke(*words: str, code: int = 0, command: str = "query") -> Result:
+    told = CliRunner().invoke(main, [command, *words])
     assert told.exit_code == code, told.output
     return told
 
@@ -237,6 +238,19 @@ def test_athena_sees_the_lake_as_it_was(built: Built) -> None:
         asked = [engine(built.lake, Scope(as_of=moment)).query(SQL) for engine in (over, lake_warehouse)]
         assert asked[0].equals(asked[1])
         assert bool(asked[0].num_rows) == (moment is None)
+
+
+def test_an_exported_table_is_known_to_athena_as_plain_parquet(built: Built, aws: Aws) -> None:
+    aws.client("glue").create_database(DatabaseInput={"Name": "open"})
+    there = ("--out", f"s3://{BUCKET}/open", "--register", "open")
+    told = invoke("document_summary", *there, command="export")
+    assert f"4 rows to s3://{BUCKET}/open/document_summary" in told.stderr
+    over = warehouse_over(athena_settings(), built.lake.location)(built.lake, Scope())
+    plain = replace(cast(AthenaWarehouse, over), database="open", prepare=None)
+    asked = "SELECT document_id, ingest_date, status, reason FROM document_summary ORDER BY 1"
+    assert plain.query(asked).equals(over.query(asked))
+    refused = invoke("document_summary", "--register", "open", command="export", code=2)
+    assert "--out s3://bucket/prefix" in refused.stderr
 
 
 def test_a_table_that_is_not_there_is_named(built: Built) -> None:
