@@ -286,9 +286,9 @@ COSTS = TableContract(
     "parquet",
     "a paid call, or one that was saved",
     (
-        DOCUMENT_ID,
+        Column("document_id", pa.string(), "SHA-256 of the document's bytes, hex; empty for a call for none, a query's"),
         INGEST_DATE,
-        Column("stage", pa.string(), "the stage that called"),
+        Column("stage", pa.string(), "the stage, or the consumer table, that called"),
         Column("service", pa.string(), "e.g. 'textract'"),
         Column("operation", pa.string(), "e.g. 'DetectDocumentText'"),
         Column("units", pa.float64(), "billable units"),

@@ -122,7 +122,8 @@ class GlueTables:
         columns, keys = table["StorageDescriptor"]["Columns"], table.get("PartitionKeys", [])
         schema = pa.schema([(c["Name"], _arrow(c["Type"])) for c in [*columns, *keys]])
         if not keys:
-            return pa.concat_tables([schema.empty_table(), *self._files(table["StorageDescriptor"]["Location"], schema)])
+            whole = self._files(table["StorageDescriptor"]["Location"], schema)
+            return pa.concat_tables([schema.empty_table(), *whole])
         pages = self.client("glue").get_paginator("get_partitions")
         found = [schema.empty_table()]
         for page in pages.paginate(DatabaseName=table["DatabaseName"], TableName=table["Name"]):
@@ -142,7 +143,8 @@ class GlueTables:
         tables = []
         for key in self.objects.keys(bucket, prefix):
             rows = pq.read_table(io.BytesIO(self.objects.get(bucket, key) or b""))
-            given = {name: rows[name] if name in rows.column_names else pa.nulls(rows.num_rows) for name in schema.names}
+            lacking = pa.nulls(rows.num_rows)
+            given = {name: rows[name] if name in rows.column_names else lacking for name in schema.names}
             tables.append(pa.table(given).cast(schema))
         return tables
 
