@@ -1,11 +1,13 @@
 -- table: canonical_providers
 -- row: a provider
--- description: The golden record of each NPI over all sources. Each part is that of the first record that has it, in the order of sources and dates that the contract states.
+-- description: The golden record of each NPI over all sources. Each part is that of the first record that has it, in
+--     the order of sources and dates that the contract states.
 -- partition_by: state
 -- column npi varchar: National Provider Identifier, 10 digits
 -- column npi_valid boolean: whether it begins with 1 or 2 and its check digit is right
 -- column entity_type varchar: individual or organization; null where no source tells
--- column display_name varchar: a person's names and credential, an organisation's name; 'NPI <number>' where no source has a name
+-- column display_name varchar: a person's names and credential, an organisation's name; 'NPI <number>' where no source
+--     has a name
 -- column first_name varchar: first name
 -- column middle_name varchar: middle name or initial
 -- column last_name varchar: last name

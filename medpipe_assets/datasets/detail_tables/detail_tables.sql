@@ -1,28 +1,37 @@
 -- table: detail_tables
 -- row: an event of an enrollment
--- description: Enrollment events with their length, why they ended, how they ended, and how far their group's members have reassigned their benefits to it. Reason codes are NPPES's, those of 42 CFR 424.535(a) and 424.540(a), and plain words; see the contract.
+-- description: Enrollment events with their length, why they ended, how they ended, and how far their group's members
+--     have reassigned their benefits to it. Reason codes are NPPES's, those of 42 CFR 424.535(a) and 424.540(a), and
+--     plain words; see the contract.
 -- partition_by: state, status
 -- column as_of_date date: the day from which durations and ages are counted
 -- column event_id varchar: the event's id
--- column event_type varchar: what happened: Enrollment, Reassignment, Change, Revalidation, Reactivation, Deactivation, Revocation, Termination, Practice location, Secondary specialty, Additional NPI or Other
+-- column event_type varchar: what happened: Enrollment, Reassignment, Change, Revalidation, Reactivation, Deactivation,
+--     Revocation, Termination, Practice location, Secondary specialty, Additional NPI or Other
 -- column npi varchar: National Provider Identifier; of the enrollment where the record has none of its own
 -- column enrollment_id varchar: PECOS enrollment id
 -- column group_id varchar: the group that is billed through
 -- column specialty varchar: specialty or provider type
 -- column city varchar: city
--- column state varchar: USPS code of the state; of the enrollment where the record has none of its own; UNKNOWN where none is valid
+-- column state varchar: USPS code of the state; of the enrollment where the record has none of its own; UNKNOWN where
+--     none is valid
 -- column zip_code varchar: ZIP code, 5 or 9 digits
 -- column status varchar: Active, Deactivated, Revoked, Terminated, Pending or Unknown
 -- column enrolled_on date: first day of the enrollment
 -- column terminated_on date: day on which it ended; null while it lasts
--- column enrollment_duration_days bigint: days from the first to the last, or to the as-of date; null where it is not known, still to come, or ends before it begins
+-- column enrollment_duration_days bigint: days from the first to the last, or to the as-of date; null where it is not
+--     known, still to come, or ends before it begins
 -- column reason_code varchar: why it ended or changed, as stated
 -- column reason varchar: what the code means; 'Unknown reason' for a code that is in no list, null without a code
--- column termination_type varchar: Voluntary, Involuntary, Administrative, Death or Unspecified; null where nothing has ended
+-- column termination_type varchar: Voluntary, Involuntary, Administrative, Death or Unspecified; null where nothing has
+--     ended
 -- column is_reassigned boolean: whether benefits are reassigned to the group
--- column group_reassignment_rate double: share of the group's events in which benefits are reassigned to it; null without a group
--- column is_recent_enrollment boolean: whether it began less than 180 days before the as-of date; null where the day is not known
--- column is_stale_record boolean: whether its newest date is more than 5 years before the as-of date; null where it has none
+-- column group_reassignment_rate double: share of the group's events in which benefits are reassigned to it; null
+--     without a group
+-- column is_recent_enrollment boolean: whether it began less than 180 days before the as-of date; null where the day is
+--     not known
+-- column is_stale_record boolean: whether its newest date is more than 5 years before the as-of date; null where it has
+--     none
 -- column last_updated date: day on which the record was last changed, where the source says so
 -- column dq_has_npi boolean: whether the NPI is known
 -- column dq_has_state boolean: whether the state is valid

@@ -1,6 +1,7 @@
 -- table: accredited_facilities_by_state
 -- row: a state
--- description: Facilities of each state, and those with at least one accreditation that is valid on the as-of date, its last valid day included.
+-- description: Facilities of each state, and those with at least one accreditation that is valid on the as-of date, its
+--     last valid day included.
 -- results: json, csv
 -- column as_of_date date: the day on which accreditations are judged
 -- column state varchar: USPS code of the state; UNKNOWN where none is valid
@@ -8,7 +9,8 @@
 -- column accredited_facilities bigint: those with at least one valid accreditation
 -- column accredited_share double: accredited_facilities over facilities, 0 to 1
 -- column employees bigint: people employed by all facilities whose count is known; null where none is
--- column accreditations_by_body array(row(accreditation_body varchar, accreditations bigint)): valid accreditations by who gave them, in order of the names; empty where there is none
+-- column accreditations_by_body array(row(accreditation_body varchar, accreditations bigint)): valid accreditations by
+--     who gave them, in order of the names; empty where there is none
 with valid as (
     select f.state, f.facility_id, trim(a.accreditation_body) as accreditation_body
     from facilities f

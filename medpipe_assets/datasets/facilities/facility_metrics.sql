@@ -1,6 +1,8 @@
 -- table: facility_metrics
 -- row: a facility
--- description: What each facility offers and when its accreditations end. "First" is read two ways: expiry_date_of_first_accreditation is that of the first accreditation in the list, earliest_accreditation_expiry the earliest date of all.
+-- description: What each facility offers and when its accreditations end. "First" is read two ways:
+--     expiry_date_of_first_accreditation is that of the first accreditation in the list, earliest_accreditation_expiry
+--     the earliest date of all.
 -- partition_by: state
 -- results: json, csv
 -- column facility_id varchar: the facility's id

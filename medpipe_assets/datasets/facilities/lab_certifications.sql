@@ -1,6 +1,7 @@
 -- table: lab_certifications
 -- row: a certification of a laboratory
--- description: The certifications of each facility's laboratories, one a row, for joins. Blank entries are left out, and so are laboratories without certifications.
+-- description: The certifications of each facility's laboratories, one a row, for joins. Blank entries are left out,
+--     and so are laboratories without certifications.
 -- column facility_id varchar: the facility's id
 -- column facility_name varchar: the facility's name
 -- column state varchar: USPS code of the state; UNKNOWN where none is valid

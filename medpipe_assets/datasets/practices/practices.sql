@@ -1,12 +1,14 @@
 -- table: practices
 -- row: an active practice
--- description: Practices with size, Census region and whether they have more than one specialty. What a practice is, and the bounds of the sizes, are in the contract.
+-- description: Practices with size, Census region and whether they have more than one specialty. What a practice is,
+--     and the bounds of the sizes, are in the contract.
 -- partition_by: state
 -- column practice_id varchar: the practice's id; in DAC a PAC id, in PPEF an enrollment id
 -- column practice_name varchar: the practice's name; for one of a person without a name of its own, the person's
 -- column practice_npi varchar: its National Provider Identifier, where the source has one
 -- column practice_size bigint: clinicians, as stated, else members seen; null where neither is known
--- column practice_size_category varchar: Solo (1), Small (2 to 10), Medium (11 to 49), Large (50 to 199), Enterprise (200 and more)
+-- column practice_size_category varchar: Solo (1), Small (2 to 10), Medium (11 to 49), Large (50 to 199), Enterprise
+--     (200 and more)
 -- column members_seen bigint: members with a record of their own
 -- column specialties bigint: different specialties of its members, or listed for it
 -- column is_multi_specialty boolean: whether it has more than one specialty; null where none is known

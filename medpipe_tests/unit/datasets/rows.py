@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 
-from medpipe_assets.etlt.contract import Contract, contract_of, folder_of
+from medpipe_assets.etlt.contract import Contract, contract_of
 from medpipe_assets.etlt.functions import expand
 from medpipe_assets.etlt.kinds import kind_of, text_of
+from medpipe_assets.etlt.result_sql import Transform, Value, transforms_of
 from medpipe_assets.warehouse.athena_dialect import AthenaQuery
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 
@@ -40,7 +41,7 @@ def kept(dataset: str, records: Sequence[Mapping[str, Any]], otherwise: str) -> 
     return _asked(f"select {', '.join(rules)} from (select x.*, {columns} from x) y", x=fields)
 
 
-def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **parameters: object) -> list[Row]:
+def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **parameters: Value) -> list[Row]:
     """The rows of a result table over records."""
     contract = contract_of(dataset)
     rows = [
@@ -51,16 +52,17 @@ def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **para
     return answer(dataset, name, table, **parameters).to_pylist()
 
 
-def answer(dataset: str, name: str, table: pa.Table, **parameters: object) -> pa.Table:
+def answer(dataset: str, name: str, table: pa.Table, **parameters: Value) -> pa.Table:
     """As `result`, over the typed table."""
-    return _query(
-        sql_of(dataset, name), {"as_of": TODAY, "months": 6, **parameters}, {contract_of(dataset).table_name: table}
-    )
+    transform = transform_of(dataset, name)
+    sql = transform.bound({"as_of": TODAY, "months": 6, **parameters})
+    return DuckDBWarehouse({contract_of(dataset).table_name: table}.get).query(sql)
 
 
-def sql_of(dataset: str, name: str) -> str:
-    """The text of a result table's file."""
-    return folder_of(dataset).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+def transform_of(dataset: str, name: str) -> Transform:
+    """A result table and its SQL."""
+    (found,) = [transform for transform in transforms_of(contract_of(dataset)) if transform.name == name]
+    return found
 
 
 def _fields(contract: Contract, records: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -77,13 +79,8 @@ def _fields(contract: Contract, records: Sequence[Mapping[str, Any]]) -> pa.Tabl
         return connection.sql(f"select {values} from texts").to_arrow_table()
 
 
-def _asked(sql: str, **tables: pa.Table) -> list[Row]:
-    rows: list[Row] = _query(sql, {"as_of": TODAY}, tables).to_pylist()
+def _asked(sql: str, x: pa.Table) -> list[Row]:
+    """Rows of a query over fields, its dates bound and its functions expanded."""
+    parsed = expand(sqlglot.parse_one(sql.replace(":as_of", f"date '{TODAY}'"), read=AthenaQuery))
+    rows: list[Row] = DuckDBWarehouse({"x": x}.get).query(parsed.sql(AthenaQuery)).to_pylist()
     return rows
-
-
-def _query(sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]) -> pa.Table:
-    for name, value in parameters.items():
-        sql = sql.replace(f":{name}", f"date '{value}'" if isinstance(value, dt.date) else str(value))
-    parsed = expand(sqlglot.parse_one(sql, read=AthenaQuery))
-    return DuckDBWarehouse(tables.get).query(parsed.sql(AthenaQuery, comments=False))

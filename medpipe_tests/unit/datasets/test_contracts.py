@@ -1,23 +1,14 @@
 """What holds for every dataset: layouts, aliases, headers of the SQL, and that the SQL runs over an empty table."""
 
-import re
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
 from benchmarks.data import cms
-from medpipe_assets.etlt.contract import contract_of, contracts, folder_of, normalised
-from medpipe_assets.etlt.kinds import type_of
-from medpipe_tests.unit.datasets.rows import answer, sql_of
+from medpipe_assets.etlt.contract import contract_of, contracts, normalised
+from medpipe_assets.etlt.result_sql import transforms_of
+from medpipe_tests.unit.datasets.rows import answer, transform_of
 
-RESULTS = [
-    (name, Path(entry.name).stem)
-    for name in contracts()
-    for entry in sorted(folder_of(name).iterdir(), key=lambda found: found.name)
-    if entry.name.endswith(".sql")
-]
-_COLUMN = re.compile(r"^-- column (\w+) (.+?)( phi)?: ", re.MULTILINE)
+RESULTS = [(name, transform.name) for name, contract in contracts().items() for transform in transforms_of(contract)]
 
 LAYOUTS = {
     "clinicians": {
@@ -61,9 +52,9 @@ def test_no_header_is_two_fields(dataset: str) -> None:
 
 @pytest.mark.parametrize(("dataset", "name"), RESULTS)
 def test_a_result_gives_the_columns_that_its_header_states(dataset: str, name: str) -> None:
-    stated = [(column, type_of(kind)) for column, kind, _ in _COLUMN.findall(sql_of(dataset, name))]
+    stated = transform_of(dataset, name).table_contract.schema
     given = answer(dataset, name, contract_of(dataset).table_contract.schema.empty_table()).schema
-    assert [(field.name, _plain(field.type)) for field in given] == [(c, _plain(kind)) for c, kind in stated]
+    assert [(field.name, _plain(field.type)) for field in given] == [(f.name, _plain(f.type)) for f in stated]
 
 
 def _plain(kind: pa.DataType) -> str:
@@ -78,7 +69,7 @@ def _plain(kind: pa.DataType) -> str:
 @pytest.mark.parametrize(("dataset", "name"), RESULTS)
 def test_checks_are_of_columns_that_are_there(dataset: str, name: str) -> None:
     contract = contract_of(dataset)
-    columns = {column for column, _, _ in _COLUMN.findall(sql_of(dataset, name))}
+    columns = {column.name for column in transform_of(dataset, name).columns}
     of_result = [check for check in contract.checks.values() if check.table == name]
     assert any(check.unique for check in of_result), "a result says what one row of it is"
     for check in of_result:
