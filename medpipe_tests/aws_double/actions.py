@@ -79,7 +79,9 @@ def recorded() -> dict[str, set[str]]:
     """Actions by scene."""
     found: dict[str, set[str]] = {}
     with ExitStack() as stack:
-        aws = stack.enter_context(standing_aws(stack.enter_context(MotoServer()), engines=_knowledge()))
+        moto = stack.enter_context(MotoServer())
+        moto.forget()  # what else this process has put there: moto has one account a process
+        aws = stack.enter_context(standing_aws(moto, engines=_knowledge()))
         outside = {name: value for name, value in os.environ.items() if name not in FROM_OUTSIDE}
         stack.enter_context(patch.dict(os.environ, {**outside, **aws.environment}, clear=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

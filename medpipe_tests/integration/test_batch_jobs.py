@@ -101,6 +101,7 @@ def day(moto_server: MotoServer, tmp_path: Path) -> Iterator[Callable[[], Day]]:
             return Day(lake, aws)
 
         yield make
+    moto_server.forget()
 
 
 @pytest.mark.slow
