@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     coding_engine: str = Field(default="", description="engine of the coding stage; empty: the profile's")
     translation_model: str = Field(default="", description="folder of a CTranslate2 model, for the engine ctranslate2")
     inbox: str = Field(default="", description="folder, or s3://bucket/prefix, watched; empty: `inbox` in the lake")
+    uploads: str = Field(default="", description="folder or s3://bucket/prefix with a folder for each dataset's files")
     inbox_queue: str = Field(default="", description="URL of the SQS queue that tells what arrives on S3")
     inbox_dead_letters: str = Field(default="", description="URL of that queue's dead-letter queue")
     alert_topic: str = Field(default="", description="ARN of the SNS topic that alerts go to, beside log and file")
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     athena_output: str = Field(
         default="", description="s3:// prefix for Athena's answers (patient data); empty: `athena` in the staging zone"
     )
+    glue_job: str = Field(default="", description="Glue job that answers for the engine spark; empty: no such job")
+    emr_application: str = Field(default="", description="id of an EMR Serverless application, in place of a Glue job")
+    emr_role: str = Field(default="", description="ARN of the role with which the application's jobs run")
+    spark_script: str = Field(default="", description="s3:// address of warehouse/spark_job.py, for EMR Serverless")
     codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
     textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
     textract_topic: str = Field(

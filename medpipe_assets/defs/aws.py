@@ -113,12 +113,19 @@ class PipesGlue(AwsResource):
 
 
 class PipesEmrServerless(AwsResource):
-    """EMR Serverless jobs by Pipes; their messages come through CloudWatch Logs, the one way that dagster-aws reads."""
+    """EMR Serverless jobs by Pipes. Their context goes through the staging zone: what is told in variables must be
+    short; their messages come through CloudWatch Logs, the one way that dagster-aws reads.
+    """
 
     def get_client(self) -> PipesEMRServerlessClient:
         """A client for one job run, as of `PipesGlue`."""
         client = self.clients().client
-        return PipesEMRServerlessClient(client("emr-serverless"), None, PipesCloudWatchMessageReader(client("logs")))
+        bucket, prefix = _pipes_place()
+        return PipesEMRServerlessClient(
+            client("emr-serverless"),
+            PipesS3ContextInjector(bucket=bucket, client=client("s3"), key_prefix=prefix),
+            PipesCloudWatchMessageReader(client("logs")),
+        )
 
 
 def _pipes_place() -> tuple[str, str]:

@@ -6,7 +6,7 @@ publishing them is not its matter.
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.etlt.duck import MEMORY_LIMIT
-from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.lake import Lake, local_path
 from medpipe_assets.warehouse.athena import AthenaWarehouse
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 from medpipe_assets.warehouse.engine import ParquetFiles
@@ -29,6 +29,7 @@ class Question:
         sql: Athena's.
         snapshots: of the tables it reads, None for one that is empty.
         schema: of the answer.
+        input_bytes: of the files of the tables it reads.
         partition_by: columns; a file holds rows of one combination of their values.
         scratch: an empty folder of this question's own.
     """
@@ -36,6 +37,7 @@ class Question:
     name: str
     sql: str
     snapshots: Mapping[str, int | None]
+    input_bytes: int
     schema: pa.Schema
     partition_by: tuple[str, ...]
     scratch: Path
@@ -43,11 +45,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """Files, and what they took: `query_id` is the engine's own where it has one."""
+    """Files, and what they took.
+
+    Attributes:
+        query_id: the engine's own, where it has one.
+        bytes_scanned: that are charged for.
+        metadata: what else a person may want to know of the run; no value of a row.
+    """
 
     files: tuple[Path, ...]
     query_id: str = ""
     bytes_scanned: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 Engine = Callable[[Lake, Question], Answer]
@@ -76,7 +85,7 @@ def inputs_of(lake: Lake, question: Question) -> dict[str, ParquetFiles]:
     found = {}
     for name, snapshot in question.snapshots.items():
         files = [] if snapshot is None else lake.data_files(name, snapshot_id=snapshot)
-        found[name] = ParquetFiles([file.file_path for file in files], lake.tables[name].schema)
+        found[name] = ParquetFiles([local_path(file.file_path) for file in files], lake.tables[name].schema)
     return found
 
 
@@ -104,7 +113,7 @@ def with_spark(lake: Lake, question: Question) -> Answer:
     from medpipe_assets.warehouse.spark import SparkWarehouse
 
     tables = here(lake, question)
-    warehouse = SparkWarehouse(tables.get, lambda: list(lake.tables), temp_directory=question.scratch)
+    warehouse = SparkWarehouse(tables.get, lambda: list(lake.tables), temp_directory=lake.location.scratch)
     folder = _folder(question)
     return Answer(tuple(map(Path, warehouse.write(question.sql, folder, question.schema, question.partition_by))))
 

@@ -56,6 +56,7 @@ class TransformReport:
         results: keys, in the staging zone, of results written as files.
         query_id: the engine's own, or one of ours.
         bytes_scanned: what Athena charges for.
+        engine_metadata: what else the engine tells of its run, such as a Glue job run's id.
     """
 
     table: str
@@ -70,6 +71,7 @@ class TransformReport:
     results: tuple[str, ...] = ()
     query_id: str = ""
     bytes_scanned: int | None = None
+    engine_metadata: Mapping[str, str] = field(default_factory=dict)
     snapshot_id: int | None = None
     seconds: float = 0.0
 
@@ -183,7 +185,7 @@ def _rebuilt(work: _Work, stated: str, engines: Mapping[str, Engine], lease: Lea
         for file in work.lake.data_files(name, snapshot_id=snapshot)
     )
     engine = choose(stated, input_bytes, work.lake)
-    answer = _answered(work, engine_named(engine, engines))
+    answer = _answered(work, engine_named(engine, engines), input_bytes)
     rows: list[int] = []
     published = _published(work, answer, lease, rows)
     return TransformReport(
@@ -197,16 +199,18 @@ def _rebuilt(work: _Work, stated: str, engines: Mapping[str, Engine], lease: Lea
         published=published.snapshot_id is not None,
         query_id=answer.query_id or uuid.uuid4().hex,
         bytes_scanned=answer.bytes_scanned,
+        engine_metadata=answer.metadata,
         snapshot_id=published.snapshot_id,
     )
 
 
-def _answered(work: _Work, engine: Engine) -> Answer:
+def _answered(work: _Work, engine: Engine, input_bytes: int) -> Answer:
     table = work.transform.table_contract
     question = Question(
         work.name,
         work.transform.bound(work.values),
         work.snapshots,
+        input_bytes,
         table.schema,
         table.partition_by,
         work.scratch,
@@ -274,8 +278,9 @@ def _sources(work: _Work) -> list[dict[str, str]]:
     paths = [file.file_path for file in work.lake.data_files(name)]
     copies = work.lake.local_copies(paths, work.scratch / "sources", columns)
     rows = ParquetFiles([str(path) for path in copies], work.lake.tables[name].schema)
-    asked = f"SELECT DISTINCT {columns[0]} AS file_id, {columns[1]} AS name FROM loaded WHERE {columns[0]} IS NOT NULL ORDER BY 2, 1"
+    file_id, file_name = columns
+    asked = f"SELECT DISTINCT {file_id} AS file_id, {file_name} AS name FROM loaded WHERE {file_id} IS NOT NULL"
     found: list[dict[str, str]] = (
-        DuckDBWarehouse({"loaded": rows}.get, temp_directory=work.scratch).query(asked).to_pylist()
+        DuckDBWarehouse({"loaded": rows}.get, temp_directory=work.scratch).query(f"{asked} ORDER BY 2, 1").to_pylist()
     )
     return found

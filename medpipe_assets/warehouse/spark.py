@@ -9,7 +9,6 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,8 @@ class SparkWarehouse:
     Attributes:
         tables: gives the data of a table by its name (lower case), None where there is none.
         names: the names of all tables, for the message about an unknown one.
-        temp_directory: where answers and Spark's own files go; a folder of the query's own, gone afterwards.
+        temp_directory: where Spark spills, and where a folder of each query's own is, gone afterwards. It must last as
+            long as the process.
         memory: of the driver, which is the whole of a local Spark; counts for the first session of the process.
     """
 
@@ -140,17 +140,22 @@ def _done(spark: Any, job: Job) -> Report:
     raise QueryError(message)
 
 
-@cache
 def local_session(memory: str = "2g", local_directory: Path | None = None) -> Any:
-    """Spark's session in this process, started on first use (10 s or more).
+    """Spark's session in this process, started on first use (10 s or more) with what is given then.
+
+    Args:
+        memory: of the one process that does all.
+        local_directory: where it spills; it must last as long as the process.
 
     Raises:
         ConfigurationError: pyspark or Java is not there.
     """
     try:
-        import pyspark  # noqa: F401
+        from pyspark.sql import SparkSession
     except ImportError:
         raise ConfigurationError("Spark is not installed: pip install 'medpipe[spark]', and Java 17 with it") from None
+    if (running := SparkSession.getActiveSession()) is not None:
+        return running
     home = os.environ.get("JAVA_HOME")
     if not (home and Path(home, "bin", "java").exists()) and shutil.which("java") is None:
         raise ConfigurationError("Spark needs Java 17: install it (Debian: openjdk-17-jre-headless), or set JAVA_HOME")

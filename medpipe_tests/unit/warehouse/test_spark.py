@@ -1,6 +1,7 @@
 """Athena's SQL on Spark: the hand-made truths that DuckDB is held to, and the traps that are Spark's own."""
 
 import datetime as dt
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,13 +231,14 @@ def test_an_answer_of_other_columns_is_refused(warehouse: SparkWarehouse, tmp_pa
 
 def test_without_java_the_next_step_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspark")
+    monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(ConfigurationError, match="Java 17"):
-        spark.local_session.__wrapped__()
+        spark.local_session()
 
 
 def test_without_pyspark_the_next_step_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'medpipe\[spark\]'"):
-        spark.local_session.__wrapped__()
+        spark.local_session()
