@@ -235,8 +235,9 @@ class Batches:
         if self.calls.store is None:
             raise ConfigurationError("a batch needs a response store: set one, or ask one by one")
         folder = f"{self.place.prefix}{name}/"
-        count = sum(self._resumed(folder))
-        chosen, dollars = self._within_budget(self._chosen(rehearse))
+        with _followed():
+            count = sum(self._resumed(folder))
+            chosen, dollars = self._within_budget(self._chosen(rehearse))
         try:
             return count + sum(map(self._finished, self._begun(chosen, folder, rehearse)))
         finally:
@@ -465,7 +466,7 @@ class _Upload:
 
 @contextmanager
 def _followed() -> Iterator[None]:
-    """What befalls a job that may be at work stops the run."""
+    """What befalls a job that may be at work, or the look for one, stops the run."""
     try:
         yield
     except DocumentError as error:

@@ -200,10 +200,11 @@ def test_a_job_that_failed_costs_nothing_and_its_texts_are_asked_one_by_one(tmp_
     assert recognised(calls) == [1, 0, 1]
 
 
-def test_a_job_out_of_sight_stops_the_run_and_is_found_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("operation", ["start_entities_detection_v2_job", "describe_entities_detection_v2_job"])
+def test_a_job_out_of_sight_stops_the_run_and_is_found_again(tmp_path: Path, operation: str) -> None:
     account = Account()
     calls = paid(account.services, tmp_path)
-    account.dying("describe_entities_detection_v2_job", 1, DocumentError(Reason.ENGINE_UNAVAILABLE, "away"))
+    account.dying(operation, 1, DocumentError(Reason.ENGINE_UNAVAILABLE, "away"))
     with pytest.raises(RunStopError, match="run again"):
         prefetch(calls)
     assert prefetch(calls) == 3
