@@ -92,10 +92,10 @@ class _Source:
             f"delim = '{_NEVER}', quote = '', escape = '', new_line = '{duck.NEWLINES[newline]}', "
             f"max_line_size = {MAX_RECORD_BYTES})"
         )
-        self.sample = _sample(path)
+        self.sample = sample_of(path)
 
 
-def _sample(path: Path) -> list[dict[str, Any]]:
+def sample_of(path: Path) -> list[dict[str, Any]]:
     found = []
     with path.open("rb") as file:
         for line in islice(iter(lambda: file.readline(MAX_RECORD_BYTES), b""), SAMPLE_RECORDS):
@@ -120,20 +120,20 @@ def _object_paths(sample: Sequence[Mapping[str, Any]]) -> list[KeyPath]:
     """Where records of the sample have objects, themselves included."""
     found: dict[KeyPath, None] = {(): None}
     for record in sample:
-        found |= dict.fromkeys(path for path, value in _values(record, ()) if isinstance(value, dict))
+        found |= dict.fromkeys(path for path, value in values_of(record, ()) if isinstance(value, dict))
     return list(found)
 
 
-def _values(record: Mapping[str, Any], above: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+def values_of(record: Mapping[str, Any], above: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     for key, value in record.items():
         yield (*above, key), value
         if isinstance(value, dict) and len(above) < MAX_DEPTH:
-            yield from _values(value, (*above, key))
+            yield from values_of(value, (*above, key))
 
 
 def _type(sample: Sequence[Mapping[str, Any]], path: KeyPath) -> str:
     """What a path's values in the sample are."""
-    values = [value for record in sample for found, value in _values(record, ()) if found == path]
+    values = [value for record in sample for found, value in values_of(record, ()) if found == path]
     kinds = {_KINDS[type(value)] for value in values if value is not None}
     if kinds == {"text"}:
         return type_seen(values)
@@ -153,7 +153,7 @@ class _Keys:
     """
 
     def __init__(self, source: _Source, wanted: frozenset[str], objects: Sequence[KeyPath]) -> None:
-        of_sample = dict.fromkeys(path for record in source.sample for path, _ in _values(record, ()))
+        of_sample = dict.fromkeys(path for record in source.sample for path, _ in values_of(record, ()))
         probed = list(dict.fromkeys([*objects, *(path for path in of_sample if _leads_on(path, wanted))]))
         while True:
             self.paths = list(of_sample)
