@@ -1,22 +1,21 @@
 """A few records, by hand, through what a contract and its SQL say: typed rows, rules, and result tables.
 
-The shortest way there is: no files, no lake. How the machine does it at length is tested where the machine is.
+No files, no lake: the SQL that the load makes runs over records in memory. How it goes on is tested with the machine.
 """
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
-import sqlglot
 
-from medpipe_assets.etlt.contract import Contract, contract_of
-from medpipe_assets.etlt.functions import expand
-from medpipe_assets.etlt.kinds import kind_of, text_of
+from medpipe_assets.etlt.contract import contract_of
+from medpipe_assets.etlt.duck import connected
 from medpipe_assets.etlt.result_sql import Transform, Value, transforms_of
-from medpipe_assets.warehouse.athena_dialect import AthenaQuery
+from medpipe_assets.etlt.typed import CODE_BITS, MARK, PLACE, TypedRecords
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
 
 TODAY = dt.date(2026, 11, 20)
@@ -25,20 +24,27 @@ Row = dict[str, Any]
 
 def typed(dataset: str, records: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Records by field, as texts (lists and objects become JSON) -> fields and columns of each."""
-    contract = contract_of(dataset)
-    return _asked(
-        f"select x.*, {', '.join(f'{c.sql} as {name}' for name, c in contract.columns.items())} from x",
-        x=_fields(contract, records),
-    )
+    rows = _made(dataset, records, lambda made: made.rows([*made.contract.fields, *made.contract.columns]))
+    return [{name: value for name, value in row.items() if name != PLACE} for row in rows]
 
 
-def kept(dataset: str, records: Sequence[Mapping[str, Any]], otherwise: str) -> list[Row]:
-    """For each record, whether it keeps each of the rules that have this consequence."""
-    contract = contract_of(dataset)
-    rules = [f"({rule.sql}) as {name}" for name, rule in contract.rules.items() if rule.otherwise == otherwise]
-    fields = _fields(contract, records)
-    columns = ", ".join(f"{c.sql} as {name}" for name, c in contract.columns.items())
-    return _asked(f"select {', '.join(rules)} from (select x.*, {columns} from x) y", x=fields)
+def verdicts(dataset: str, records: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """For each record, why it is rejected or removed ('missing npi', the name of a rule); None where it is fine."""
+    made = TypedRecords(contract_of(dataset), TODAY)
+    found: list[str | None] = []
+    for row in _made(dataset, records, TypedRecords.verdicts):
+        code = row[MARK] & (2**CODE_BITS - 1)
+        fault = made.fault_of(code)
+        removed = made.removals[code - 1] if code and not fault else None
+        found.append(" ".join(filter(None, (fault.reason, fault.column))) if fault else removed)
+    return found
+
+
+def warned(dataset: str, records: Sequence[Mapping[str, Any]]) -> list[set[str]]:
+    """For each record, the rules that it breaks and that only warn."""
+    names = TypedRecords(contract_of(dataset), TODAY).warnings
+    rows = _made(dataset, records, TypedRecords.verdicts)
+    return [{name for place, name in enumerate(names) if row[f"_warned_{place}"]} for row in rows]
 
 
 def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **parameters: Value) -> list[Row]:
@@ -49,7 +55,8 @@ def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **para
         for row in typed(dataset, records)
     ]
     table = pa.Table.from_pylist(rows, schema=contract.table_contract.schema)
-    return answer(dataset, name, table, **parameters).to_pylist()
+    rows: list[Row] = answer(dataset, name, table, **parameters).to_pylist()
+    return rows
 
 
 def answer(dataset: str, name: str, table: pa.Table, **parameters: Value) -> pa.Table:
@@ -65,22 +72,24 @@ def transform_of(dataset: str, name: str) -> Transform:
     return found
 
 
-def _fields(contract: Contract, records: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _made(dataset: str, records: Sequence[Mapping[str, Any]], sql_of: Callable[[TypedRecords], str]) -> list[Row]:
+    """Rows of the SQL that the load makes, over records, in their order."""
+    contract = contract_of(dataset)
     for record in records:
         assert record.keys() <= contract.fields.keys(), record.keys() - contract.fields.keys()
     texts = [
-        {name: value if isinstance(value, str | None) else json.dumps(value) for name, value in record.items()}
-        for record in records
+        {PLACE: place, **{name: _text(value) for name, value in record.items()}} for place, record in enumerate(records)
     ]
-    table = pa.Table.from_pylist(texts, schema=pa.schema([(name, pa.string()) for name in contract.fields]))
-    values = ", ".join(f"{kind_of(f.kind).of(text_of(name))} as {name}" for name, f in contract.fields.items())
-    with duckdb.connect() as connection:
-        connection.register("texts", table)
-        return connection.sql(f"select {values} from texts").to_arrow_table()
-
-
-def _asked(sql: str, x: pa.Table) -> list[Row]:
-    """Rows of a query over fields, its dates bound and its functions expanded."""
-    parsed = expand(sqlglot.parse_one(sql.replace(":as_of", f"date '{TODAY}'"), read=AthenaQuery))
-    rows: list[Row] = DuckDBWarehouse({"x": x}.get).query(parsed.sql(AthenaQuery)).to_pylist()
+    schema = pa.schema([(PLACE, pa.int64()), *((name, pa.string()) for name in contract.fields)])
+    made = TypedRecords(contract, TODAY)
+    sql = sql_of(made)
+    with connected(Path(tempfile.gettempdir())) as connection:
+        connection.execute("SET integer_division = true")
+        connection.register("records", pa.Table.from_pylist(texts, schema=schema))
+        connection.execute(made.macros(sql))
+        rows: list[Row] = connection.sql(f"{sql} ORDER BY {PLACE}").to_arrow_table().to_pylist()
     return rows
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else json.dumps(value)

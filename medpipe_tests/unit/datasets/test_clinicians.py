@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from medpipe_assets.etlt.contract import contract_of
-from medpipe_tests.unit.datasets.rows import TODAY, kept, typed
+from medpipe_tests.unit.datasets.rows import TODAY, typed, verdicts
 
 NPI = "2000000010"
 
@@ -74,6 +74,13 @@ def test_an_npi_is_restored_and_judged(npi: str, cleaned: str, valid: bool) -> N
     assert (row["npi"], row["npi_valid"]) == (cleaned, valid)
 
 
+@pytest.mark.parametrize(
+    ("npi", "verdict"), [("NOT A NUMBER", "invalid npi"), ("12345678901", "invalid npi"), ("", "missing npi")]
+)
+def test_what_cannot_be_ten_digits_is_rejected(npi: str, verdict: str) -> None:
+    assert verdicts("clinicians", [{"npi": npi}]) == [verdict]
+
+
 def test_padding_never_makes_an_npi_valid() -> None:
     assert not any(row["npi_valid"] for row in typed("clinicians", [{"npi": str(n)} for n in range(1, 2000)]))
 
@@ -88,8 +95,7 @@ def test_padding_never_makes_an_npi_valid() -> None:
     ],
 )
 def test_only_the_active_stay(fields: dict[str, str], active: bool) -> None:
-    (found,) = kept("clinicians", [{"npi": NPI, **fields}], "remove")
-    assert found["is_active"] is active
+    assert verdicts("clinicians", [{"npi": NPI, **fields}]) == [None if active else "is_active"]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +106,7 @@ def test_only_the_active_stay(fields: dict[str, str], active: bool) -> None:
     ],
 )
 def test_organisations_are_no_clinicians(fields: dict[str, str], person: bool) -> None:
-    (found,) = kept("clinicians", [{"npi": NPI, **fields}], "reject")
-    assert found["is_a_person"] is person
+    assert verdicts("clinicians", [{"npi": NPI, **fields}]) == [None if person else "is_a_person"]
 
 
 def test_a_state_that_is_none_has_a_partition_of_its_own() -> None:

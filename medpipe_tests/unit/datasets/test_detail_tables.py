@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from medpipe_tests.unit.datasets.rows import TODAY, kept, result, typed
+from medpipe_tests.unit.datasets.rows import TODAY, result, typed, verdicts, warned
 
 NPI, ENROLLMENT, GROUP = "2000000010", "I20100203000001", "O20110203000001"
 
@@ -76,8 +76,7 @@ def test_an_enrollment_lasts_to_its_end_or_to_today(begins: str | None, ends: st
 def test_ending_before_beginning_is_flagged_and_counted() -> None:
     fields = {"stated_enrolled_on": "2020-03-01", "stated_terminated_on": "2020-02-28"}
     assert detail(**fields)["dq_dates_in_order"] is False
-    (found,) = kept("detail_tables", [{"npi": NPI, **fields}], "warn")
-    assert found["ends_after_it_begins"] is False
+    assert warned("detail_tables", [{"npi": NPI, **fields}]) == [{"ends_after_it_begins"}]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +96,10 @@ def test_a_reason_code_is_decoded(code: str | None, reason: str | None, kind: st
     row = detail(stated_status="T", reason_code=code)
     assert (row["reason_code"], row["reason"], row["termination_type"]) == (code, reason, kind)
     assert row["dq_reason_is_known"] is (None if code is None else reason != "Unknown reason")
+
+
+def test_a_record_of_nobody_is_rejected() -> None:
+    assert verdicts("detail_tables", [{"specialty": "X"}, {"npi": NPI}]) == ["is_of_someone", None]
 
 
 def test_what_has_not_ended_has_no_termination_type() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from medpipe_tests.unit.datasets.rows import TODAY, kept, result, typed
+from medpipe_tests.unit.datasets.rows import TODAY, result, typed, verdicts, warned
 
 
 def accreditation(body: str | None, until: str | None) -> dict[str, str | None]:
@@ -61,9 +61,13 @@ def test_an_employee_count_that_is_none_is_null(stated: str, employees: int | No
     assert row["employee_count"] == employees
 
 
+def test_a_record_without_an_id_is_rejected() -> None:
+    assert verdicts("facilities", [facility(" "), facility("A")]) == ["missing facility_id", None]
+
+
 def test_a_negative_employee_count_is_counted() -> None:
-    found = kept("facilities", [facility("A", stated_employees="-4"), facility("B")], "warn")
-    assert [row["employees_are_not_negative"] for row in found] == [False, True]
+    found = warned("facilities", [facility("A", stated_employees="-4"), facility("B")])
+    assert found == [{"employees_are_not_negative"}, set()]
 
 
 def test_an_accreditation_is_valid_on_its_last_day_and_not_on_the_next() -> None:

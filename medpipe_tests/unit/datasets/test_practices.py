@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from medpipe_tests.unit.datasets.rows import kept, result
+from medpipe_tests.unit.datasets.rows import result, verdicts
 
 
 def practices(*records: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -129,5 +129,4 @@ def test_closed_practices_are_removed_and_records_without_an_id_rejected() -> No
         {"stated_practice_id": "P", "status": "Closed"},
         {"practice_name": "No id"},
     ]
-    assert [row["is_active"] for row in kept("practices", records, "remove")] == [True, False, True]
-    assert [row["has_an_id"] for row in kept("practices", records, "reject")] == [True, True, False]
+    assert verdicts("practices", records) == [None, "is_active", "missing practice_id"]
