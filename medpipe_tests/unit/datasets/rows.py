@@ -55,8 +55,8 @@ def result(dataset: str, name: str, records: Sequence[Mapping[str, Any]], **para
         for row in typed(dataset, records)
     ]
     table = pa.Table.from_pylist(rows, schema=contract.table_contract.schema)
-    rows: list[Row] = answer(dataset, name, table, **parameters).to_pylist()
-    return rows
+    found: list[Row] = answer(dataset, name, table, **parameters).to_pylist()
+    return found
 
 
 def answer(dataset: str, name: str, table: pa.Table, **parameters: Value) -> pa.Table:
