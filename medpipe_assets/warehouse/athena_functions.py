@@ -224,7 +224,9 @@ FUNCTIONS: dict[str, Function] = {
     "least": Function(_null_if_any_null("least"), ANY, "alike"),
     # aggregates
     "count": Function("count", (0, 1), "BIGINT", True),
-    "count_if": Function("count_if", (1,), "BIGINT", True),
+    "count_if": Function(
+        lambda a: call("count", exp.Case(ifs=[exp.If(this=a[0], true=_number(1))])), (1,), "BIGINT", True
+    ),
     "sum": Function("sum", (1,), "sum", True),
     "avg": Function(lambda a: call("avg", _averaged(a[0])), (1,), "DOUBLE", True),
     **_many("min max any_value", (1,), "first", True),

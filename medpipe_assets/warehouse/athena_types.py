@@ -78,6 +78,7 @@ def columns_of(query: exp.Expr, outer: Sources) -> Columns:
 
 NEEDED = (
     *(exp.Div, exp.Add, exp.Sub, exp.Bracket, exp.Anonymous, exp.Unnest, exp.Between, exp.In, exp.Cast, exp.TryCast),
+    exp.Ordered,
     *COMPARISONS,
 )
 """Nodes whose repair asks for the types of their parts."""

@@ -291,6 +291,24 @@ def _extract(node: exp.Extract) -> exp.Expr:
     return FUNCTIONS[name].of([node.expression], [])
 
 
+def _frame(node: exp.WindowSpec) -> exp.Expr:
+    """A range of days around a day is told in numbers on Spark, and in intervals in Athena."""
+    order = node.parent.args.get("order") if node.parent else None
+    kind = _kinds(order.expressions[0])[0] if order else None
+    if kind is not None and kind.this == T.DATE:
+        for end in ("start", "end"):
+            interval = node.args.get(end)
+            days = _days(interval) if isinstance(interval, exp.Interval) else None
+            node.set(end, interval if days is None else exp.Literal.number(days))
+    return node
+
+
+def _days(interval: exp.Interval) -> int | None:
+    """How many days an interval has; None where that is no fixed number."""
+    times = {"day": 1, "week": 7}.get(interval.text("unit").lower())
+    return None if times is None or interval.this is None else times * int(interval.this.name)
+
+
 def _refuse(node: exp.Expr) -> exp.Expr:
     raise QueryError(f"{type(node).__name__} is not supported on Spark{place(node)}; write the query without it")
 
@@ -359,6 +377,7 @@ REPAIRS: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
     exp.GroupConcat: _listagg,
     exp.Filter: _inside_out,
     exp.Window: _inside_out,
+    exp.WindowSpec: _frame,
     exp.Extract: _extract,
     exp.Substring: _substring,
     exp.StrPosition: _position,

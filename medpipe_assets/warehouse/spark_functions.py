@@ -238,7 +238,8 @@ def _date_format(arguments: Arguments, kinds: Kinds) -> exp.Expr:
 
 def _upper_or_lower(name: str) -> Build:
     """Letter by letter: Java would write two letters for one ('ß'), or look at the neighbours (a last sigma)."""
-    one = f"_c -> CASE WHEN length({name}(_c)) = 1 THEN {name}(_c) ELSE _c END"
+    # 'İ' is the one letter of which Java makes two small ones.
+    one = f"_c -> CASE WHEN length({name}(_c)) = 1 THEN {name}(_c) ELSE {'_c' if name == 'upper' else quoted('i')} END"
     letters = f"array_join(transform(split({{0}}, ''), {one}), '')"
     ascii_only = quoted("\\A\\p{ASCII}*\\z")
     return lambda arguments, kinds: fill(

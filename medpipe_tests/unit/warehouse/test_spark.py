@@ -67,6 +67,8 @@ MORE: dict[str, tuple[str, Any]] = {
     "a part that is not there is null": ("split_part(min('a.b'), '.', 3)", None),
     "a delimiter is no pattern": ("split_part(min('a.b'), '.', 2)", "b"),
     "a backslash in LIKE is itself": ("min('a\\b') LIKE 'a\\_'", True),
+    "counting what is never known gives nothing": ("count_if(small > n * NULL)", 0),
+    "a capital i with a dot becomes one letter": ("lower(min('İ'))", "i"),
     "the greatest of a null is null": ("greatest(min(n), NULL)", None),
     "the largest element beside a null is null": ("array_max(array_agg(small))", None),
     "flatten passes over null arrays": ("cardinality(flatten(array_agg(numbers)))", 5),
@@ -89,6 +91,11 @@ UNNESTED: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
     "an array of rows gives a column a field, in a left join too": (
         "SELECT id, s, c FROM notes LEFT JOIN UNNEST(codes) AS u(s, c) ON TRUE ORDER BY id, s",
         [("a", "icd10", "E11.9"), ("a", "snomed", "44054006"), ("b", None, None), ("c", None, None)],
+    ),
+    "a range of days goes by days": (
+        "SELECT id, count(*) OVER (ORDER BY day RANGE BETWEEN INTERVAL '28' DAY PRECEDING AND CURRENT ROW), 0 "
+        "FROM notes WHERE day IS NOT NULL ORDER BY id",
+        [("a", 1, 0), ("b", 2, 0)],
     ),
     "a null array beside another gives nulls": (
         "SELECT id, x, y, o FROM notes CROSS JOIN UNNEST(numbers, ARRAY['p']) WITH ORDINALITY AS u(x, y, o) "
