@@ -144,9 +144,7 @@ def rebuild(
     return report
 
 
-def _answer(
-    lake: Lake, name: str, day: dt.date, asked: Warehouse, run_id: str, report: ConsumerReport
-) -> pa.Table:
+def _answer(lake: Lake, name: str, day: dt.date, asked: Warehouse, run_id: str, report: ConsumerReport) -> pa.Table:
     """The rows that a table's SQL gives. What was paid is kept, also where no answer came."""
     with collecting() as costs:
         try:
