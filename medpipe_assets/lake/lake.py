@@ -7,18 +7,24 @@ elsewhere.
 import datetime as dt
 import hashlib
 import re
+import shutil
+import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.exceptions import (
     CommitFailedException,
     NoSuchTableError,
     TableAlreadyExistsError,
+    ValidationError,
     ValidationException,
 )
 from pyiceberg.expressions import (
@@ -30,6 +36,7 @@ from pyiceberg.expressions import (
     In,
     LessThanOrEqual,
 )
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from medpipe_assets.aws.clients import Clients
@@ -54,6 +61,7 @@ TABLE_PROPERTIES = {
     "commit.retry.max-wait-ms": "4000",
 }
 CONFLICT_TRIES = 5
+COPY_BYTES = 1 << 23
 _DOCUMENT_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -126,6 +134,29 @@ class Lake:
             pass
         return self._catalog.load_table(identifier)
 
+    def following_contract(self, name: str) -> Table:
+        """The table, made to have the columns and partitions that its contract has by now.
+
+        Raises:
+            ConfigurationError: where a column's type has become another.
+        """
+        table, contract = self.table(name), self.tables[name]
+        partitions = tuple(field.name for field in table.spec().fields)
+        try:
+            with table.update_schema() as schema:
+                schema.union_by_name(contract.schema)
+            if partitions != contract.partition_by:
+                with table.update_spec() as spec:
+                    for field in partitions:
+                        spec.remove_field(field)
+                    for column in contract.partition_by:
+                        spec.add_identity(column)
+        except (ValidationError, ValueError):
+            raise ConfigurationError(
+                f"{name}: a column's type is not what it was; give the column of the new type another name"
+            ) from None
+        return self.table(name)
+
     def objects_of(self, name: str) -> ObjectStore:
         """The objects that a table is made of, and what else lies below its root."""
         return store_at(self._root_of(name), self.location.kms_key, self._clients)
@@ -142,6 +173,7 @@ class Lake:
         days: Collection[dt.date] | None = None,
         stage: str | None = None,
         documents: Collection[str] | None = None,
+        where: BooleanExpression | None = None,
         snapshot_id: int | None = None,
     ) -> pa.Table:
         """Rows as they are stored, in the contract's schema.
@@ -151,12 +183,13 @@ class Lake:
             days: only these days' partitions.
             stage: only this stage's partitions (stage_status).
             documents: only these documents' rows.
+            where: only rows that match, beside all this.
             snapshot_id: time travel.
         """
         contract = self.tables[name]
         wanted = contract.schema.names if columns is None else list(columns)
         needed = wanted if documents is None or "document_id" in wanted else [*wanted, "document_id"]
-        rows = _scan(self.table(name), contract, needed, _filter(days, stage, documents), snapshot_id)
+        rows = _scan(self.table(name), contract, needed, _filter(days, stage, documents, where), snapshot_id)
         if documents is not None:
             rows = rows.filter(pc.is_in(rows["document_id"], pa.array(sorted(documents), pa.string())))
         return rows.select(wanted)
@@ -200,6 +233,62 @@ class Lake:
         if as_of is not None and snapshot_id is None:
             return []
         return [local_path(task.file.file_path) for task in table.scan(snapshot_id=snapshot_id).plan_files()]
+
+    def data_files(
+        self, name: str, where: BooleanExpression | None = None, snapshot_id: int | None = None
+    ) -> list[DataFile]:
+        """The Parquet files of a table, or those that may hold rows that match."""
+        scan = self.table(name).scan(row_filter=where or AlwaysTrue(), snapshot_id=snapshot_id)
+        return [task.file for task in scan.plan_files()]
+
+    def adopt(self, name: str, path: Path) -> str:
+        """Move a Parquet file below a table's root, and return where it is then. It is no part of the table yet.
+
+        Its new name says nothing of what is in it.
+        """
+        key = f"data/{uuid.uuid4().hex}.parquet"
+        if self.location.is_remote:
+            self._upload(S3Objects(self._root_of(name), self.location.kms_key, self._clients), key, path)
+        else:
+            target = Path(self._root_of(name), key)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.move(path, target)
+        return f"{self._root_of(name)}/{key}"
+
+    def _upload(self, store: S3Objects, key: str, path: Path) -> None:
+        try:
+            self._clients.client("s3").upload_file(str(path), *store.address(key).values(), ExtraArgs=store.encryption)
+        except (ClientError, BotoCoreError) as error:
+            raise fault(error, "PutObject") from None
+        except S3UploadFailedError:
+            raise ConnectionError("s3 PutObject: a table's file could not be uploaded") from None
+        path.unlink()
+
+    def local_copies(self, paths: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
+        """Parquet files as files that this machine's engines can read: themselves, or copies of those on S3.
+
+        Args:
+            folder: for the copies.
+            columns: those that are needed. Rows keep their places.
+        """
+        if not self.location.is_remote:
+            return [Path(local_path(path)) for path in paths]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [self._copy(path, folder / f"{uuid.uuid4().hex}.parquet", columns) for path in paths]
+
+    def _copy(self, path: str, target: Path, columns: Sequence[str] | None) -> Path:
+        with self._catalog._load_file_io(location=path).new_input(path).open() as source:
+            if columns is None:
+                with target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy, COPY_BYTES)
+                return target
+            file = pq.ParquetFile(source)
+            there = [column for column in columns if column in file.schema_arrow.names]
+            schema = pa.schema([file.schema_arrow.field(column) for column in there])
+            with pq.ParquetWriter(target, schema) as writer:
+                for batch in file.iter_batches(columns=there):
+                    writer.write_batch(batch.select(there))
+        return target
 
     def write(self, name: str, rows: pa.Table, *, replace: BooleanExpression | None = None) -> None:
         """Append rows, or replace those that match an expression by them, in one Iceberg commit.
@@ -312,9 +401,12 @@ def documents_of_day(day: dt.date, documents: Collection[str]) -> BooleanExpress
 
 
 def _filter(
-    days: Collection[dt.date] | None, stage: str | None, documents: Collection[str] | None
+    days: Collection[dt.date] | None,
+    stage: str | None,
+    documents: Collection[str] | None,
+    where: BooleanExpression | None,
 ) -> BooleanExpression:
-    parts: list[BooleanExpression] = []
+    parts: list[BooleanExpression] = [] if where is None else [where]
     if days is not None:
         parts.append(days_in(days))
     if stage is not None:

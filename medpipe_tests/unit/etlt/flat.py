@@ -1,0 +1,136 @@
+"""Flat records of a day for loads under test: files in the preprocessed zone, and what the ledger says of them."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medpipe_assets.etlt.contract import Contract, parse
+from medpipe_assets.etlt.load import history_contract
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.schemas import DATASET_FILES, DATASET_FLATTENED, DATASET_REJECTS, TABLES
+
+DAY = dt.date(2026, 11, 2)
+NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
+VERSION = "v1"
+Record = Mapping[str, str | None]
+
+CLINICS = """
+dataset: clinics
+line: providers
+description: Clinics of a test.
+row: a clinic
+primary_key: [id, state]
+order: [since desc]
+partition_by: [state]
+fields:
+  id: {kind: identifier(3), description: id, required: true}
+  place: {kind: state, description: state as stated, invalid: "null", keep: false}
+  name: {description: name, phi: true}
+  since: {kind: date, description: day of enrollment}
+  beds: {kind: integer, description: beds, invalid: "null"}
+  status: {description: status as stated, keep: false}
+columns:
+  state: {type: varchar, sql: "coalesce(place, 'UNKNOWN')", description: state}
+  years: {type: bigint, sql: "date_diff('year', since, :as_of)", description: years since}
+rules:
+  has_a_name: {sql: "name <> 'nobody'", description: a clinic has a name}
+  is_open: {sql: "coalesce(status, 'A') = 'A'", description: the clinic is open, otherwise: remove}
+  has_beds: {sql: "beds > 0", description: a clinic has beds, otherwise: warn}
+checks:
+  one_row: {description: a clinic has one row, not_null: [id, state], unique: [id, state]}
+"""
+
+
+def contract(text: str = CLINICS, **changes: Any) -> Contract:
+    """A contract from YAML, with some entries changed."""
+    return Contract.model_validate({**parse(text, "test").model_dump(), **changes})
+
+
+def lake_of(folder: Path, *contracts: Contract) -> Lake:
+    """An empty lake with the tables of some contracts."""
+    tables = dict(TABLES)
+    for stated in contracts:
+        made = (stated.table_contract, history_contract(stated))
+        tables |= {table.name: table for table in made if table}
+    return Lake(LakeLocation.under(folder), tables=tables)
+
+
+def put_file(
+    lake: Lake,
+    stated: Contract,
+    records: Sequence[Record],
+    *,
+    day: dt.date = DAY,
+    sequence: int = 1,
+    as_json: bool = False,
+    rejected: Sequence[str] = (),
+    version: str = VERSION,
+    nonce: str = "",
+) -> str:
+    """Put a file's flat records into the lake, as of its receipt on a day; gives the file's id.
+
+    Args:
+        rejected: reasons of records, at the file's end, that were rejected when it was flattened.
+    """
+    file_id = hashlib.sha256(json.dumps([list(map(dict, records)), nonce]).encode()).hexdigest()
+    name = f"datasets/{stated.dataset}/{day}/{file_id}-{version}.{'ndjson' if as_json else 'parquet'}"
+    path = Path(lake.location.preprocessed) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if as_json:
+        path.write_text("".join(json.dumps({**row, "_row": n}) + "\n" for n, row in enumerate(records, 1)))
+    else:
+        columns = {field: [row.get(field) for row in records] for field in stated.fields}
+        pq.write_table(pa.table({field: pa.array(values, pa.string()) for field, values in columns.items()}), path)
+    common = {"dataset": stated.dataset, "load_date": day, "file_id": file_id, "run_id": "test", "processed_at": NOW}
+    _append(
+        lake,
+        DATASET_FILES.name,
+        {
+            **common,
+            "uri": f"file:///in/file-{sequence}.csv",
+            "version": str(sequence),
+            "size_bytes": 1,
+            "sequence": sequence,
+            "received_at": NOW,
+            "raw_key": f"datasets/{file_id}",
+        },
+    )
+    _append(
+        lake,
+        DATASET_FLATTENED.name,
+        {
+            **common,
+            "flatten_version": version,
+            "path": name,
+            "format": "json" if as_json else "csv",
+            "encoding": "utf-8",
+            "delimiter": None,
+            "layout": None,
+            "records": len(records) + len(rejected),
+            "rows": len(records),
+            "rejected": len(rejected),
+            "columns": "{}",
+            "absent": "",
+        },
+    )
+    for number, reason in enumerate(rejected, len(records) + 1):
+        more = {"stage": "flattened", "row_number": number, "column": None, "reason": reason, "record": None}
+        _append(lake, DATASET_REJECTS.name, {**common, **more})
+    return file_id
+
+
+def _append(lake: Lake, table: str, row: dict[str, Any]) -> None:
+    lake.write(table, pa.Table.from_pylist([row], schema=TABLES[table].schema))
+
+
+def rows_of(lake: Lake, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    """Some columns of a table's rows, in order of their text."""
+    found = lake.read(table, columns).to_pydict()
+    return sorted(zip(*(found[column] for column in columns), strict=True), key=repr)
