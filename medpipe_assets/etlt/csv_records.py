@@ -131,8 +131,10 @@ def _scan(contract: Contract, path: Path, mended: Mended | None = None) -> _Scan
     if mended is not None:
         kept = mended.records - len(mended.removed) - len(mended.blank)
         return _Scan(path, head, matched, "\n", kept, _NOBODY, mended)
-    lines = census(path, head.dialect.quote)
-    if not lines.uniform:
+    if head.dialect.escape != head.dialect.quote:  # quotes that a census takes for quotes
+        return None
+    lines = census(path, head.dialect.quote, head.dialect.delimiter)
+    if not lines.regular:
         return None
     return _Scan(path, head, matched, lines.newline, lines.lines, lines.blank)
 

@@ -27,6 +27,8 @@ _ASCII = bytes(range(0x80))
 _INSIDE_A_WORD = re.compile(rb"(?<=[A-Za-z])[\x80-\xff](?=[A-Za-z])")
 _IN_WORDS = frozenset("'’‘-‐‑–·")
 """What may stand inside a word without being a letter."""
+_INVISIBLE = (0xA0, 0xAD)
+"""No-break space and soft hyphen, in Latin-1 and cp1252: text although they do not print."""
 _EVIDENCE_BLOCKS = 8
 _WINDOW = 1 << 17
 """In so many blocks that are not UTF-8, so many bytes before and after the first stray one are read closely."""
@@ -51,10 +53,10 @@ class _Evidence:
 def encoding_of(path: Path, candidates: Sequence[str]) -> str:
     """The encoding of a file's text.
 
-    A byte order mark decides; then UTF-8, where all bytes decode strictly; then the first candidate of one byte a
-    character in which every byte is a printable character and letters stand where they would inside words; then the
-    last that decodes at all. Where the text is UTF-8 but for some lines (files that were joined or cut), the answer is
-    'utf-8+' and the encoding of those lines.
+    A byte order mark decides; then UTF-8, where all bytes decode strictly; then, of the candidates of one byte a
+    character that decode at all, those in which every byte is printable go before the others, then those in which
+    letters stand where they would inside words, then those that come first. Where the text is UTF-8 but for some lines
+    (files that were joined or cut), the answer is 'utf-8+' and the encoding of those lines.
 
     Args:
         candidates: encodings in order of preference.
@@ -122,7 +124,7 @@ def _of_one_byte(candidates: Sequence[str], evidence: _Evidence) -> str:
     able = [name for name in candidates if _decodes(name, evidence.high)]
     if not able:
         raise DocumentError(Reason.CORRUPT, f"text in none of the encodings {', '.join(candidates) or UTF8}")
-    return next((name for name in able if _plausible(name, evidence)), able[-1])
+    return min(able, key=lambda name: (not _printable(name, evidence.high), not _plausible(name, evidence.inside)))
 
 
 def _decodes(encoding: str, high: set[int]) -> bool:
@@ -134,14 +136,15 @@ def _decodes(encoding: str, high: set[int]) -> bool:
         return False
 
 
-def _plausible(encoding: str, evidence: _Evidence) -> bool:
-    if not all(bytes([byte]).decode(encoding).isprintable() or byte in (0xA0, 0xAD) for byte in evidence.high):
-        return False
-    letters = 0
-    for byte, count in evidence.inside.items():
-        character = bytes([byte]).decode(encoding)
-        letters += count * (character.isalpha() or character in _IN_WORDS)
-    return letters >= _MOSTLY * evidence.inside.total()
+def _printable(encoding: str, high: set[int]) -> bool:
+    return all(bytes([byte]).decode(encoding).isprintable() or byte in _INVISIBLE for byte in high)
+
+
+def _plausible(encoding: str, inside: Counter[int]) -> bool:
+    """Whether what stands inside words is letters."""
+    characters = {bytes([byte]).decode(encoding): count for byte, count in inside.items()}
+    letters = sum(count for found, count in characters.items() if found.isalpha() or found in _IN_WORDS)
+    return letters >= _MOSTLY * inside.total()
 
 
 def decoded(path: Path, encoding: str) -> Iterator[str]:

@@ -111,7 +111,7 @@ def sample_of(path: Path) -> list[dict[str, Any]]:
 def _reads_as_lines(path: Path, record_path: Sequence[str]) -> bool:
     """Whether records need not be looked for: a line each, none of them endless."""
     try:
-        return is_lines(path, record_path) and census(path).uniform
+        return is_lines(path, record_path) and census(path).regular
     except DocumentError:
         return False
 

@@ -3,6 +3,7 @@
 The count is the one that readers of records are held to, so it shares no code with them.
 """
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,36 +28,44 @@ class Census:
         lines: all lines, a last one without a newline included.
         blank: numbers, from 1, of the lines that hold nothing.
         newline: what ends them.
-        uniform: whether all end alike, and no return stands alone.
+        regular: whether all end alike, no return stands alone, and quotes only enclose whole values: where it is not
+            so, the other figures are worth nothing.
     """
 
     lines: int
     blank: Numbers
     newline: str
-    uniform: bool
+    regular: bool
 
 
-def census(path: Path, quote: str = "") -> Census:
+def census(path: Path, quote: str = "", delimiter: str = "") -> Census:
     """Count the lines of a file of UTF-8 or another encoding that extends ASCII.
 
     Args:
         quote: a character between two of which newlines belong to the line; empty where there is none.
+        delimiter: what stands before and after values in quotes.
 
     Raises:
         DocumentError: too_large, where a line is longer than MAX_RECORD_BYTES.
     """
-    counts = _Counts(ord(quote) if quote else -1)
+    counts = _Counts(quote, delimiter)
     with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         while block := file.read(BLOCK):
-            if block.endswith(b"\r"):
-                block += file.read(1)
+            while block.endswith((b"\r", counts.mark)) and (more := file.read(1)):
+                block += more
             counts.take(np.frombuffer(block, np.uint8))
     return counts.result()
 
 
 class _Counts:
-    def __init__(self, quote: int) -> None:
-        self._quote = quote
+    def __init__(self, quote: str, delimiter: str) -> None:
+        self.mark = quote.encode() or b"\n\r"  # a block may not end with it; without quotes, with none such
+        self._quote = ord(quote) if quote else -1
+        self._around = np.zeros(256, bool)
+        self._around[[*f"\n\r {quote}{delimiter}".encode()]] = True
+        self._strange = False  # a quote where none belongs
         self._open = 0  # 1 inside quotes
         self._lines = 0
         self._held = 0  # bytes of the line that no newline has ended yet
@@ -68,6 +77,7 @@ class _Counts:
         returns = np.flatnonzero(block == _RETURN)
         if self._quote >= 0:
             quotes = np.flatnonzero(block == self._quote)
+            self._strange |= self._is_strange(block, quotes)
             if len(quotes) or self._open:
                 ends = ends[(np.searchsorted(quotes, ends) + self._open) & 1 == 0]
                 returns = returns[(np.searchsorted(quotes, returns) + self._open) & 1 == 0]
@@ -78,6 +88,13 @@ class _Counts:
         self._bare += len(ends) - pairs
         self._alone += len(returns) - pairs
         self._measure(len(block), ends, before)
+
+    def _is_strange(self, block: npt.NDArray[np.uint8], quotes: Numbers) -> bool:
+        """Whether a quote opens what does not begin there, or closes what goes on."""
+        opening, closing = quotes[self._open :: 2], quotes[1 - self._open :: 2]
+        before = block[opening[opening > 0] - 1]
+        after = block[closing[closing < len(block) - 1] + 1]
+        return not (self._around[before].all() and self._around[after].all())
 
     def _measure(self, size: int, ends: Numbers, before: npt.NDArray[np.bool_]) -> None:
         """Lengths of lines, and which of them hold nothing."""
@@ -100,7 +117,7 @@ class _Counts:
             self._lines + (self._held > 0),
             np.concatenate(self._blank) if self._blank else np.zeros(0, np.int64),
             "\r\n" if self._pairs else "\n",
-            not self._alone and not (self._pairs and self._bare),
+            not (self._alone or (self._pairs and self._bare) or self._open or self._strange),
         )
 
 
