@@ -66,7 +66,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 docs: setup ## Write the generated documentation
-	@$(BIN)/python -m medpipe_assets.lake.dictionary > docs/data_dictionary.md
+	@$(BIN)/python -m medpipe_assets.dictionary > docs/data_dictionary.md
 	@$(BIN)/python -m medpipe_tests.aws_double.actions > docs/aws_actions.md
 
 samples: setup ## Make samples/documents and samples/truth.json anew

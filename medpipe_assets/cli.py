@@ -55,13 +55,16 @@ def _lake_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _open(root: str, *, create: bool = False) -> Any:
-    from medpipe_assets.lake.lake import Lake
-    from medpipe_assets.settings import lake_location
+    from medpipe_assets.aws.clients import Clients
+    from medpipe_assets.etlt.tables import open_lake
+    from medpipe_assets.settings import Settings, lake_location
 
     location = lake_location(root)
     if not create and not location.is_remote and not (location.home / "catalog.db").exists():
-        raise ConfigurationError(f"there is no lake at {location.home}: make one with `medpipe run INPUT --lake DIR`")
-    return Lake(location)
+        raise ConfigurationError(
+            f"there is no lake at {location.home}: make one with `medpipe run INPUT --lake DIR`, or with `medpipe load`"
+        )
+    return open_lake(location, Clients(Settings.load().region))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,6 +74,7 @@ def main() -> None:
 
     \b
     Try:  medpipe run samples/documents
+          medpipe load facilities samples/facilities
           medpipe query "SELECT code, count(*) AS documents FROM diagnoses GROUP BY code ORDER BY 2 DESC"
           medpipe show DOCUMENT
     """
@@ -394,6 +398,76 @@ def redrive(root: str) -> None:
     except DocumentError as error:
         raise _FailedError(str(error)) from None
     click.echo(f"{moved} messages are back in the queue")
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The load date. [default: today, UTC]")
+@_lake_option
+@_json_option
+def load(dataset: str, inputs: tuple[str, ...], day: dt.datetime | None, root: str, as_json: bool) -> None:
+    """Load files into a DATASET, and rebuild the tables made from it.
+
+    INPUT is a file, a folder, s3://bucket/prefix, or an https:// address; CSV, JSON and NDJSON, also as .gz or .zip.
+    Headers are matched by the dataset's contract (medpipe_assets/datasets/DATASET/contract.yaml). A record that does
+    not fit is kept in the table dataset_rejects with the column and the reason; the rest goes through: the exit code
+    is 0 all the same. It is 1 where a file or a check failed and nothing was published, and 2 for wrong usage.
+
+    \b
+    Try:  medpipe load facilities samples/facilities
+          medpipe query "SELECT * FROM facility_metrics"
+          medpipe query "SELECT reason, count(*) FROM dataset_rejects GROUP BY reason"
+    """
+    from medpipe_assets.loading import load_dataset
+
+    result = load_dataset(_open(root, create=True), dataset, inputs, day.date() if day else None)
+    if as_json:
+        click.echo(json.dumps(result.as_json()))
+    else:
+        from medpipe_assets.printing import print_load
+
+        print_load(result)
+    if result.failures:
+        raise _FailedError("; ".join(result.failures))
+
+
+@main.group()
+def contract() -> None:
+    """What a dataset's files must look like: try one, or draft a contract for files of a new kind."""
+
+
+@contract.command("check")
+@click.argument("dataset")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_json_option
+def contract_check(dataset: str, file: Path, as_json: bool) -> None:
+    """Say what loading FILE would rename, cast and reject, and why. Nothing is written.
+
+    The exit code is 1 where the file cannot be loaded at all.
+    """
+    from medpipe_assets.etlt.contract import contract_of
+    from medpipe_assets.etlt.drift import check
+
+    report = check(contract_of(dataset), file)
+    click.echo(json.dumps(report.as_json()) if as_json else "\n".join(report.lines()))
+    if not report.loadable:
+        raise _FailedError("the file cannot be loaded")
+
+
+@contract.command("infer")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dataset", default="", metavar="NAME", help="The dataset's name. [default: made from the file's]")
+def contract_infer(file: Path, dataset: str) -> None:
+    """Draft a contract from a CSV, JSON or NDJSON FILE: names, kinds, keys, and what may be patient data.
+
+    \b
+    Save it as medpipe_assets/datasets/NAME/contract.yaml, correct it, and put .sql files beside it:
+      medpipe contract infer FILE --dataset NAME > contract.yaml
+    """
+    from medpipe_assets.etlt.drift import infer
+
+    click.echo(infer(file, dataset), nl=False)
 
 
 @main.command()

@@ -2,7 +2,7 @@
 
 import os
 from shutil import which
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from medpipe_assets.running import RunResult
+
+if TYPE_CHECKING:
+    from medpipe_assets.loading import LoadResult
 
 SHOWN_DOCUMENTS = 40
 SHOWN_CODES = 3
@@ -109,6 +112,44 @@ def _quarantine_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows[:SHOWN_DOCUMENTS]:
         page = "" if row["page"] is None else str(row["page"])
         table.add_row(escape(readable(row["uri"])), row["stage"], page, row["reason"], escape(row["detail"]))
+    return table
+
+
+def print_load(result: "LoadResult") -> None:
+    """The result of `medpipe load`."""
+    console = _console()
+    told = result.as_json()
+    replaced = f", {told['rows_replaced']:,} older rows replaced" if told["rows_replaced"] else ""
+    nulled = f", {told['nulled']:,} values made null" if told["nulled"] else ""
+    console.print(
+        f"{told['dataset']}, loaded as of {told['load_date']}: {told['rows_in']:,} records in {told['files']} files, "
+        f"{told['rows_out']:,} rows out, {sum(told['rows_rejected'].values()):,} rejected, {told['duplicates']:,} "
+        f"duplicates{replaced}{nulled}; {result.total_seconds:.1f} s",
+        highlight=False,
+    )
+    if told["rows_rejected"]:
+        console.print(_rejects_table(result))
+    table = Table(title="Tables", title_justify="left", header_style="bold")
+    table.add_column("table")
+    table.add_column("rows", justify="right")
+    for name, rows in told["tables"].items():
+        table.add_row(name, f"{rows:,}")
+    console.print(table)
+    home = escape(str(result.lake.location.home))
+    console.print(f"The lake is {home}. Next, for example:", highlight=False)
+    for name in list(told["tables"])[-1:]:
+        console.print(f'  medpipe query --lake {home} "SELECT * FROM {name} LIMIT 20"', highlight=False)
+    if told["rows_rejected"]:
+        console.print(f'  medpipe query --lake {home} "SELECT * FROM dataset_rejects LIMIT 20"', highlight=False)
+
+
+def _rejects_table(result: "LoadResult") -> Table:
+    table = Table(title="Rejected", title_justify="left", header_style="bold")
+    for name in ("column", "reason"):
+        table.add_column(name)
+    table.add_column("records", justify="right")
+    for (column, reason), count in result.rejected().most_common(SHOWN_DOCUMENTS):
+        table.add_row(column, reason, f"{count:,}")
     return table
 
 

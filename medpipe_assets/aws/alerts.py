@@ -1,4 +1,4 @@
-"""Telling people that something is wrong: the log, SNS, and a record in the lake. When to tell is the caller's matter.
+"""Telling people that something is wrong, or loaded: log, SNS, and a record in the lake. When is the caller's matter.
 
 An alert holds a kind, counts, ids and reasons; its type takes no free text, so it cannot carry patient data.
 """
@@ -38,6 +38,7 @@ class Kind(StrEnum):
     QUARANTINE = "quarantine"
     CHECK_FAILURE = "check_failure"
     BUDGET_REACHED = "budget_reached"
+    LOADED = "loaded"
 
 
 class Severity(StrEnum):
@@ -74,8 +75,10 @@ class Alert:
 
     @property
     def key(self) -> str:
-        """What makes two alerts the same: kind, severity and ids; not the run, since a retry fails the same way."""
-        ids = sorted((name, value) for name, value in self.ids.items() if name != "run_id")
+        """What makes two alerts the same: kind, severity and ids; not the run, since a retry fails the same way (and
+        no two loads are the same).
+        """
+        ids = sorted((n, value) for n, value in self.ids.items() if n != "run_id" or self.kind is Kind.LOADED)
         return hashlib.sha256(json.dumps([self.kind, self.severity, ids]).encode()).hexdigest()[:32]
 
     def as_json(self) -> dict[str, Any]:

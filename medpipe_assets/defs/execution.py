@@ -7,7 +7,8 @@ import datetime as dt
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
 from medpipe_assets.aws.clients import Clients
-from medpipe_assets.definitions import build_defs
-from medpipe_assets.defs.documents.alerts import COMMAND_LINE, tell
+from medpipe_assets.definitions import build_defs, dataset_defs
+from medpipe_assets.defs.alerts import COMMAND_LINE, tell
 from medpipe_assets.defs.documents.jobs import documents_job
 from medpipe_assets.documents.pool import where
-from medpipe_assets.lake.lake import Lake
+from medpipe_assets.etlt.tables import open_lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.settings import Settings
 
@@ -105,9 +106,39 @@ def run_days(
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }
     outcomes = []
-    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(_instance(location)) as instance:
-        job = build_defs(overrides).resolve_job_def(documents_job.name)
+    with _materialising(location, lambda: build_defs(overrides), documents_job.name) as run:
         for day in sorted(days):
+            outcomes.append(run(day, {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}}))
+    return outcomes
+
+
+def run_dataset(location: LakeLocation, dataset: str, day: dt.date, *, progress: Any) -> RunOutcome:
+    """Materialise a dataset's assets for a day.
+
+    Args:
+        progress: a documents.stage.Progress.
+    """
+    from medpipe_assets.defs.resources import LakeResource, TelemetryResource
+
+    overrides = {
+        "lake": LakeResource(root="" if location.is_remote else str(location.home)),
+        "telemetry": TelemetryResource(command_line=True),
+        "progress": dg.ResourceDefinition.hardcoded_resource(progress),
+    }
+    with _materialising(location, lambda: dataset_defs(dataset, overrides), f"load_{dataset}") as run:
+        return run(day, {})
+
+
+Run = Callable[[dt.date, Mapping[str, Any]], RunOutcome]
+
+
+@contextmanager
+def _materialising(location: LakeLocation, defs: Callable[[], dg.Definitions], job_name: str) -> Iterator[Run]:
+    """A function that runs a job for a day, with configuration of its resources."""
+    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(_instance(location)) as instance:
+        job = defs().resolve_job_def(job_name)
+
+        def run(day: dt.date, resources: Mapping[str, Any]) -> RunOutcome:
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=day.isoformat(),
@@ -115,12 +146,13 @@ def run_days(
                 tags=COMMAND_LINE,
                 run_config={
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    "resources": {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}},
+                    **({"resources": dict(resources)} if resources else {}),
                 },
             )
-            outcomes.append(_outcome(day, result))
             _alert(instance, result.run_id, location)
-    return outcomes
+            return _outcome(day, result)
+
+        yield run
 
 
 def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) -> None:
@@ -129,7 +161,7 @@ def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) ->
     try:
         run = instance.get_run_by_id(run_id)
         if run is not None:
-            tell(instance, run, partial(Lake, location, clients), clients, level=logging.INFO)
+            tell(instance, run, partial(open_lake, location, clients), clients, level=logging.INFO)
     except Exception as error:
         _log.error("no alerts were sent: failed with %s", where(error))
 
@@ -146,11 +178,14 @@ def _outcome(day: dt.date, result: dg.ExecuteInProcessResult) -> RunOutcome:
         if not evaluation.passed and evaluation.blocking:
             outcome.failures.append(f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed")
     for event in result.filter_events(lambda e: e.is_step_failure):
-        error = event.step_failure_data.error
-        outcome.failures.append(f"{event.step_key}: {_first_line(error.message) if error else 'failed'}")
+        outcome.failures.append(f"{event.step_key}: {_said(event.step_failure_data.error)}")
     return outcome
 
 
-def _first_line(message: str) -> str:
-    """What `private_errors` let through, less the exception's class."""
-    return message.strip().splitlines()[0].removeprefix("dagster._core.definitions.events.Failure: ")
+def _said(error: Any) -> str:
+    """What `private_errors` let through, less the exception's class; that of the last try, not that tries are over."""
+    if error is None:
+        return "failed"
+    while error.cause is not None:
+        error = error.cause
+    return str(error.message).strip().splitlines()[0].removeprefix("dagster._core.definitions.events.Failure: ")

@@ -69,8 +69,9 @@ def with_job(runs: Runs) -> Engine:
             files = _fetched(lake, _report(done)["files"], question.scratch)
         finally:
             _remove(lake, place)
-        metadata = {name: str(value) for name, value in done.metadata.items()}
-        return Answer(tuple(files), query_id=next(iter(metadata.values()), ""), metadata=metadata)
+        metadata = {name: str(getattr(value, "value", value)) for name, value in done.metadata.items()}
+        ids = [value for name, value in metadata.items() if name.endswith("Job Run ID")]
+        return Answer(tuple(files), query_id="".join(ids[:1]), metadata=metadata)
 
     return answer
 

@@ -23,6 +23,8 @@ from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
 from medpipe_assets.documents.stage import ChunkSettings, Selection
 from medpipe_assets.errors import ConfigurationError, RunStopError
+from medpipe_assets.etlt.engines import LOCAL, Engine, with_athena
+from medpipe_assets.etlt.tables import open_lake
 from medpipe_assets.extraction.embedded import EmbeddedExtraction
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
@@ -31,7 +33,7 @@ from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_assets.settings import Settings, lake_location
 from medpipe_assets.translation.embedded import EmbeddedTranslation
 from medpipe_assets.warehouse.choice import warehouse_over
-from medpipe_assets.warehouse.lake_tables import WarehouseOver
+from medpipe_assets.warehouse.lake_tables import Scope, WarehouseOver
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class LakeResource(dg.ConfigurableResource[Lake]):
     def open(self) -> Lake:
         """The lake, made where there is none yet."""
         if self._lake is None:
-            self._lake = Lake(lake_location(self.root), Clients(Settings.load().region))
+            self._lake = open_lake(lake_location(self.root), Clients(Settings.load().region))
         return self._lake
 
 
@@ -246,6 +248,23 @@ class WarehouseResource(dg.ConfigurableResource[None]):
     def open(self, location: LakeLocation) -> WarehouseOver:
         """The engine, over any part of the lake."""
         return warehouse_over(Settings.load(self.profile), location, unload=True)
+
+
+class TransformsResource(dg.ConfigurableResource[None]):
+    """The engines of datasets' result tables. `engine` is used in place of what each contract states."""
+
+    engine: str = ""
+
+    def engines(self, location: LakeLocation) -> Mapping[str, Engine]:
+        """Engines by name; Athena where it can see the lake."""
+        if not location.is_remote:
+            return LOCAL
+
+        def over(lake: Lake, scope: Scope) -> Any:
+            settings = Settings.load().model_copy(update={"sql_engine": "athena"})
+            return warehouse_over(settings, location, unload=True)(lake, scope)
+
+        return {**LOCAL, "athena": with_athena(over)}
 
 
 class RunnerResource(dg.ConfigurableResource[None]):
@@ -366,6 +385,7 @@ def resources() -> dict[str, Any]:
         "lake": LakeResource(),
         "engines": EnginesResource(),
         "warehouse": WarehouseResource(),
+        "transforms": TransformsResource(),
         "runner": RunnerResource(),
         "reprocess": Reprocess.configure_at_launch(),
         "progress": log_progress,

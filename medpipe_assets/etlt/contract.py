@@ -50,7 +50,8 @@ class Source(_Part):
     """Where files come from and how they are read.
 
     Attributes:
-        uri: watched folder or prefix (path, s3://, https://, sftp://); empty: `uploads/<dataset>` in the lake (on S3: below MEDPIPE_UPLOADS).
+        uri: watched folder or prefix (path, s3://, https://, sftp://); empty: `uploads/<dataset>` in the lake (on S3:
+            below MEDPIPE_UPLOADS).
         format: 'auto' tells by the content.
         record_path: keys, separated by dots, under which a JSON file keeps its records; used where the file has them.
         delimiter: of CSV; None tells by the content.

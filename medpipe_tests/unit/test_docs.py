@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medpipe_assets.lake.dictionary import markdown
+from medpipe_assets.dictionary import markdown
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

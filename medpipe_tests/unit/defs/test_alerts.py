@@ -13,7 +13,7 @@ import pytest
 from medpipe_assets.aws.alerts import Kind, Severity
 from medpipe_assets.aws.metering import BudgetReachedError
 from medpipe_assets.defs.aws import AwsResource
-from medpipe_assets.defs.documents.alerts import (
+from medpipe_assets.defs.alerts import (
     COMMAND_LINE,
     QUARANTINE_CHECK,
     Failed,

@@ -1,4 +1,5 @@
-"""Who is told when a run fails, a check does, quarantine is above its threshold, or the budget is reached.
+"""Who is told when a run fails, a check does, quarantine is above its threshold, the budget is reached, or a dataset is
+loaded.
 
 What is worth telling is read off a run's events by a pure function; sending it once is the matter of aws/alerts.py.
 """
@@ -9,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
+from pyiceberg.expressions import EqualTo
 
 from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, SentInFile, Severity, SnsChannel
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.defs.aws import AwsResource
+from medpipe_assets.defs.documents.jobs import documents_job, maintenance_job, reconciliation_job
 from medpipe_assets.defs.resources import LakeResource, private_errors
 from medpipe_assets.documents.costs import tells_budget_reached
 from medpipe_assets.errors import Reason
@@ -24,6 +27,9 @@ from medpipe_assets.settings import Settings
 Told = dg.SkipReason | None
 
 QUARANTINE_CHECK = "share_under_threshold"
+LOADS_NOTHING = frozenset({documents_job.name, maintenance_job.name, reconciliation_job.name})
+"""Jobs after which nobody needs to look for what was loaded."""
+LOAD_COUNTS = ("files", "rows_in", "rows_out", "rows_rejected", "duplicates", "rows_replaced")
 
 COMMAND_LINE: Mapping[str, str] = {"medpipe/launched_by": "command line"}
 """The tag of runs that their starter tells of; the sensors leave those alone, so that nobody hears of one twice."""
@@ -104,13 +110,14 @@ def alerts_for(settings: Settings, location: LakeLocation, clients: Clients, lev
 def tell(
     instance: dg.DagsterInstance, run: dg.DagsterRun, lake: Callable[[], Lake], clients: Clients, *, level: int
 ) -> None:
-    """Send what is to be told of a run that has ended; nothing, and `lake` is not opened, where it went well.
+    """Send what is to be told of a run that has ended; nothing, and `lake` is not opened, where documents went well.
 
     Args:
         level: of the lines in the log.
     """
     failed, has_failed = list(failures_in(instance, run.run_id)), run.status is dg.DagsterRunStatus.FAILURE
-    if not failed and not has_failed:
+    may_have_loaded = run.job_name not in LOADS_NOTHING
+    if not failed and not has_failed and not may_have_loaded:
         return
     opened, day = lake(), run.tags.get("dagster/partition")
     ids = {"job": run.job_name, "run_id": run.run_id, **({"day": day} if day else {})}
@@ -121,6 +128,17 @@ def tell(
     alerts = alerts_for(Settings.load(), opened.location, clients, level)
     for alert in alerts_of(failed, ids, has_failed=has_failed, reasons=reasons):
         alerts.send(alert)
+    for alert in loads_of(opened, run.run_id) if may_have_loaded else ():
+        alerts.send(alert)
+
+
+def loads_of(lake: Lake, run_id: str) -> Iterator[Alert]:
+    """What a run loaded, with the counts of the ledger; a load that stood already is none."""
+    if not lake.exists("dataset_loads"):
+        return
+    for row in lake.read("dataset_loads", where=EqualTo("run_id", run_id)).to_pylist():
+        ids = {"dataset": row["dataset"], "day": row["load_date"].isoformat(), "run_id": run_id}
+        yield Alert(Kind.LOADED, Severity.INFO, {name: row[name] for name in LOAD_COUNTS}, ids)
 
 
 def _tell(context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource) -> Told:
@@ -145,7 +163,8 @@ def failed_run_alerts(
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Alerts when a run went through with a check that failed, such as the share of quarantined documents.",
+    description="Tells of a load, and of a run that went through with a check that failed, such as the share of "
+    "quarantined documents.",
 )
 def finished_run_alerts(
     context: dg.RunStatusSensorContext, lake: LakeResource, aws: AwsResource
