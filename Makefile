@@ -31,8 +31,14 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 setup: $(STAMP) ## Make the virtual environment and install medpipe into it
 
-run: setup ## Materialise the document graph over INPUT and print the result
+run: setup ## Materialise the graph over the samples (or documents at INPUT) and print the result
 	@$(BIN)/medpipe run --lake "$(LAKE)" "$(INPUT)"
+ifeq ($(INPUT),samples/documents)
+	@$(BIN)/medpipe load --lake "$(LAKE)" facilities samples/facilities
+	@for dataset in clinicians practices canonical_providers detail_tables; do \
+		$(BIN)/medpipe load --lake "$(LAKE)" $$dataset samples/providers/$$dataset || exit 1; \
+	done
+endif
 
 demo-aws: setup ## Run a few samples under the aws profile against a stand-in for AWS, and print the bill
 	@lake=$$(mktemp -d) && trap 'rm -rf "$$lake"' EXIT && cd samples/documents && \
