@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from medpipe_assets.defs.alerts import failed_run_alerts, finished_run_alerts
 from medpipe_assets.defs.datasets.assets import assets_of
 from medpipe_assets.defs.datasets.jobs import line_jobs, load_job
 from medpipe_assets.defs.datasets.sensors import load_sensor
-from medpipe_assets.defs.alerts import failed_run_alerts, finished_run_alerts
 from medpipe_assets.defs.documents.assets import assets
 from medpipe_assets.defs.documents.checks import checks
 from medpipe_assets.defs.documents.jobs import (

@@ -286,7 +286,9 @@ COSTS = TableContract(
     "parquet",
     "a paid call, or one that was saved",
     (
-        Column("document_id", pa.string(), "SHA-256 of the document's bytes, hex; empty for a call for none, a query's"),
+        Column(
+            "document_id", pa.string(), "SHA-256 of the document's bytes, hex; empty for a call for none, a query's"
+        ),
         INGEST_DATE,
         Column("stage", pa.string(), "the stage, or the consumer table, that called"),
         Column("service", pa.string(), "e.g. 'textract'"),
