@@ -7,7 +7,7 @@ from typing import cast
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medpipe_assets.aws.metering import Cost, record
@@ -255,6 +255,7 @@ RECEIPTS = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(RECEIPTS)
 def test_sql_finds_the_current_documents_that_python_finds(
     receipts: list[tuple[str, str | None, dt.date, bool]],
