@@ -18,6 +18,7 @@ from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.telemetry import Telemetry, sink_at
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.defs.aws import S3, Athena, AwsResource, PipesEmrServerless, PipesGlue, SecretsManager
+from medpipe_assets.defs.pipes import SparkResource
 from medpipe_assets.documents.intake import read_list
 from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
@@ -394,6 +395,7 @@ def resources() -> dict[str, Any]:
         "s3": S3(),
         "athena": Athena(),
         "secrets": SecretsManager(),
+        "spark": SparkResource(),
         "pipes_glue": PipesGlue(),
         "pipes_emr_serverless": PipesEmrServerless(),
     }

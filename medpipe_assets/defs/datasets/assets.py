@@ -12,8 +12,10 @@ from typing import Any
 import dagster as dg
 
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.defs.aws import PipesEmrServerless, PipesGlue
 from medpipe_assets.defs.documents.assets import column_schema
 from medpipe_assets.defs.documents.partitions import DAYS, day_of
+from medpipe_assets.defs.pipes import SparkResource
 from medpipe_assets.defs.resources import (
     LakeResource,
     TelemetryResource,
@@ -236,18 +238,25 @@ def _result(contract: Contract, transform: Transform) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         lake: LakeResource,
         transforms: TransformsResource,
+        spark: SparkResource,
+        pipes_glue: PipesGlue,
+        pipes_emr_serverless: PipesEmrServerless,
         telemetry: TelemetryResource,
         progress: dg.ResourceParam[Any],
     ) -> Any:
         with private_errors(), telemetry.step(table=table.name, **_ids(context, contract)) as counts:
             opened = lake.open()
+            engines = {
+                **transforms.engines(opened.location),
+                "spark": spark.engine(context, pipes_glue, pipes_emr_serverless),
+            }
             report = run_transform(
                 opened,
                 contract,
                 transform,
                 run_id=context.run.run_id,
                 engine=transforms.engine,
-                engines=transforms.engines(opened.location),
+                engines=engines,
                 progress=progress,
             )
             counts |= counts_of(report)
@@ -263,6 +272,7 @@ def _result(contract: Contract, transform: Transform) -> dg.AssetsDefinition:
                 "published": report.published,
                 "unchanged": report.unchanged,
                 "results": list(report.results),
+                **report.engine_metadata,
                 "dagster/column_lineage": _lineage(transform),
                 **shown,
             }
