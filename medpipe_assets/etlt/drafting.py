@@ -31,6 +31,7 @@ KEY_WORDS = frozenset("id key code number npi ccn".split())
 SMALL_KEY = 3
 """Columns of the widest key that is looked for."""
 KEY_CANDIDATES = 12
+_NO_KEY = ("zip", "state", "double", "date", "timestamp", "boolean")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _WRAPPER = re.compile(r'\s*\{\s*"((?:[^"\\]|\\.)+)"\s*:\s*\[\s*\{')
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
@@ -221,12 +222,18 @@ def _key(columns: Sequence[_Column]) -> list[str]:
     if not columns:
         raise DocumentError(Reason.INCONSISTENT, "no columns")
     full = [column for column in columns if column.values and all(column.values) and "(" not in column.kind[:6]]
-    likely = sorted(full, key=lambda column: not (KEY_WORDS & set(column.name.split("_"))))[:KEY_CANDIDATES]
+    likely = sorted(full, key=_unlikely)[:KEY_CANDIDATES]
     for chosen in _combinations(likely):
         rows = list(zip(*(column.values for column in chosen), strict=True))
         if len(set(rows)) == len(rows):
             return [column.name for column in chosen]
     return [likely[0].name if likely else columns[0].name]
+
+
+def _unlikely(column: _Column) -> int:
+    """How little a column looks like a part of a key."""
+    words = set(column.name.split("_"))
+    return (0 if KEY_WORDS & words else 1) + 2 * (bool(PHI_WORDS & words) or column.kind in _NO_KEY)
 
 
 def _combinations(columns: Sequence[_Column]) -> Iterator[tuple[_Column, ...]]:

@@ -7,8 +7,10 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason
 
@@ -91,7 +93,7 @@ def _two_bytes_each(head: bytes) -> str | None:
 def _evidence_of(path: Path) -> _Evidence:
     found = _Evidence()
     decoder = codecs.getincrementaldecoder(UTF8)()
-    with path.open("rb") as file:
+    with _after_mark(path) as file:
         while True:
             block = file.read(BLOCK)
             pending = decoder.getstate()[0]
@@ -105,6 +107,15 @@ def _evidence_of(path: Path) -> _Evidence:
                 _note(pending + block, error.start, found)
             if not block:
                 return found
+
+
+@contextmanager
+def _after_mark(path: Path) -> Iterator[BinaryIO]:
+    """A file from after UTF-8's mark, which stands before other encodings, too."""
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        yield file
 
 
 def _note(block: bytes, first: int, found: _Evidence) -> None:
@@ -162,9 +173,7 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
             yield from _by_lines(path, fallback)
             return
         decoder = codecs.getincrementaldecoder(name)()
-        with path.open("rb") as file:
-            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # it stands before other encodings, too
-                file.seek(0)
+        with _after_mark(path) as file:
             while block := file.read(BLOCK):
                 yield decoder.decode(block)
         yield decoder.decode(b"", final=True)
@@ -173,8 +182,8 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _by_lines(path: Path, fallback: str) -> Iterator[str]:
-    with path.open("rb") as file:
-        while block := file.read(BLOCK).removeprefix(codecs.BOM_UTF8):
+    with _after_mark(path) as file:
+        while block := file.read(BLOCK):
             block += file.readline(BLOCK)
             try:
                 yield block.decode(UTF8)

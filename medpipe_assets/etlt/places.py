@@ -21,6 +21,7 @@ from medpipe_assets.inbox.s3 import S3Inbox, Version
 from medpipe_assets.inbox.s3 import place_of as bucket_and_key
 
 BLOCK = 8 << 20
+MAX_FILE_BYTES = 64 << 30
 TRIES = 5
 """Requests for the rest of one file; each goes on from where the one before broke off."""
 
@@ -43,6 +44,8 @@ class Draft:
         self._hash = hashlib.sha256()
 
     def write(self, block: bytes) -> None:
+        if self.size + len(block) > MAX_FILE_BYTES:
+            raise DocumentError(Reason.TOO_LARGE, f"over {MAX_FILE_BYTES >> 30} GB")
         self._file.write(block)
         self._hash.update(block)
         self.size += len(block)
@@ -115,7 +118,7 @@ class LocalPlace:
             raise DocumentError(Reason.UNREADABLE, "gone, or not a regular file")
         try:
             with path.open("rb") as file:
-                while block := file.read(BLOCK):
+                while draft.size <= arrival.size and (block := file.read(BLOCK)):  # one that grows has no end
                     draft.write(block)
         except OSError as error:
             raise DocumentError(Reason.UNREADABLE, error.strerror or type(error).__name__) from None

@@ -81,7 +81,7 @@ class SftpPlace:
             if not draft.size:
                 file.prefetch(arrival.size)
             file.seek(draft.size)
-            while block := file.read(BLOCK):
+            while draft.size <= arrival.size and (block := file.read(BLOCK)):
                 draft.write(block)
         if draft.size != arrival.size or _found(arrival.uri, path, files.stat(path)).arrival != arrival:
             raise ChangedError

@@ -67,9 +67,7 @@ def test_any_table_comes_back_whatever_its_delimiter_quotes_newlines_and_encodin
     ),
     newline=st.sampled_from(["\n", "\r\n"]),
 )
-def test_every_record_is_a_row_or_a_reject_under_its_own_number(
-    lines: list[tuple[str, str]], newline: str
-) -> None:
+def test_every_record_is_a_row_or_a_reject_under_its_own_number(lines: list[tuple[str, str]], newline: str) -> None:
     text = newline.join(["person_id,last_name,city", *(line for _, line in lines)]) + newline
     found = of(text)
     assert len(found.rows) == sum(kind == "good" for kind, _ in lines)
