@@ -11,8 +11,8 @@ from pyiceberg.types import IcebergType, ListType, NestedField, StructType
 from medpipe_assets.etlt.kinds import literal
 from medpipe_assets.etlt.typed import listed, quoted
 
-FILE_BYTES = "128MB"
-"""A partition has a second file from about there on: a merge that meets a row of a file writes the file anew."""
+FILE_BYTES = "32MB"
+"""A partition has a second file from about there on: a merge that meets one row of a file writes the file anew."""
 
 
 @dataclass(frozen=True, slots=True)

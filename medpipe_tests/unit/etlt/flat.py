@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medpipe_assets.etlt.contract import Contract, parse
-from medpipe_assets.etlt.load import history_contract
+from medpipe_assets.etlt.flatten import flatten_version
+from medpipe_assets.etlt.history import history_contract
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import DATASET_FILES, DATASET_FLATTENED, DATASET_REJECTS, TABLES
 
 DAY = dt.date(2026, 11, 2)
 NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
-VERSION = "v1"
 Record = Mapping[str, str | None]
 
 CLINICS = """
@@ -70,21 +70,26 @@ def put_file(
     day: dt.date = DAY,
     sequence: int = 1,
     as_json: bool = False,
-    rejected: Sequence[str] = (),
-    version: str = VERSION,
+    rejected: Mapping[int, str] | None = None,
+    version: str = "",
     nonce: str = "",
 ) -> str:
     """Put a file's flat records into the lake, as of its receipt on a day; gives the file's id.
 
     Args:
-        rejected: reasons of records, at the file's end, that were rejected when it was flattened.
+        rejected: reason of each record that was rejected when the file was flattened, by its number.
+        version: of flattening; the contract's when empty.
     """
+    rejected = rejected or {}
+    version = version or flatten_version(stated)
     file_id = hashlib.sha256(json.dumps([list(map(dict, records)), nonce]).encode()).hexdigest()
     name = f"datasets/{stated.dataset}/{day}/{file_id}-{version}.{'ndjson' if as_json else 'parquet'}"
     path = Path(lake.location.preprocessed) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if as_json:
-        path.write_text("".join(json.dumps({**row, "_row": n}) + "\n" for n, row in enumerate(records, 1)))
+        numbers = [n for n in range(1, len(records) + len(rejected) + 1) if n not in rejected]
+        lines = [json.dumps({**row, "_row": n}) for n, row in zip(numbers, records, strict=True)]
+        path.write_text("".join(f"{line}\n" for line in lines))
     else:
         columns = {field: [row.get(field) for row in records] for field in stated.fields}
         pq.write_table(pa.table({field: pa.array(values, pa.string()) for field, values in columns.items()}), path)
@@ -120,14 +125,15 @@ def put_file(
             "absent": "",
         },
     )
-    for number, reason in enumerate(rejected, len(records) + 1):
-        more = {"stage": "flattened", "row_number": number, "column": None, "reason": reason, "record": None}
-        _append(lake, DATASET_REJECTS.name, {**common, **more})
+    more = {"stage": "flattened", "column": None, "record": None}
+    _append(
+        lake, DATASET_REJECTS.name, *({**common, **more, "row_number": n, "reason": why} for n, why in rejected.items())
+    )
     return file_id
 
 
-def _append(lake: Lake, table: str, row: dict[str, Any]) -> None:
-    lake.write(table, pa.Table.from_pylist([row], schema=TABLES[table].schema))
+def _append(lake: Lake, table: str, *rows: dict[str, Any]) -> None:
+    lake.write(table, pa.Table.from_pylist(list(rows), schema=TABLES[table].schema))
 
 
 def rows_of(lake: Lake, table: str, *columns: str) -> list[tuple[Any, ...]]:

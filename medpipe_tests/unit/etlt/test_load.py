@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medpipe_assets.errors import ConfigurationError
-from medpipe_assets.etlt import load as loading
+from medpipe_assets.etlt import load as load_module
+from medpipe_assets.etlt import not_loaded
 from medpipe_assets.etlt.contract import Contract
 from medpipe_assets.etlt.load import LoadReport, load
+from medpipe_assets.lake import publication
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.publication import Finding
 from medpipe_tests.unit.etlt.flat import CLINICS, DAY, Record, contract, lake_of, put_file, rows_of
@@ -78,7 +80,7 @@ def test_what_is_wrong_is_rejected_with_column_and_reason(lake: Lake, clinics: C
         clinic(4, since="2026-02-30"),
         clinic(5, name="nobody"),
     ]
-    put_file(lake, clinics, records, as_json=as_json, rejected=["blank", "malformed"])
+    put_file(lake, clinics, records, as_json=as_json, rejected={6: "blank", 7: "malformed"})
     report = load_of(lake, clinics)
     assert report.rows_in == 7
     assert report.rejected_by_reason == {"blank": 1, "malformed": 1, "missing": 1, "invalid": 2, "has_a_name": 1}
@@ -92,6 +94,26 @@ def test_what_is_wrong_is_rejected_with_column_and_reason(lake: Lake, clinics: C
     ]
     rejected = rows_of(lake, "dataset_rejects", "row_number", "record")
     assert '"since":"2026-02-30"' in rejected[2][1]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_records_keep_their_numbers_though_others_before_them_were_rejected(
+    lake: Lake, clinics: Contract, as_json: bool
+) -> None:
+    rejected = dict.fromkeys([1, 4, 5, *range(9, 5_009)], "blank")
+    records = [clinic(n, place="CA") for n in range(1, 11)]
+    put_file(lake, clinics, [*records[:5], clinic(6, name="nobody"), *records[6:]], as_json=as_json, rejected=rejected)
+    load_of(lake, clinics)
+    numbers = [2, 3, 6, 7, 8, 5_009, 5_010, 5_011, 5_012, 5_013]
+    there = dict(rows_of(lake, "clinics", "id", "_pipeline_source_row"))
+    assert there == {f"{n:03}": number for n, number in enumerate(numbers, 1) if n != 6}
+    rejects = lake.read("dataset_rejects", ("row_number", "stage")).to_pylist()
+    assert [row["row_number"] for row in rejects if row["stage"] == "loaded"] == [5_009]
+
+
+def test_files_flattened_by_another_contract_are_left_out(lake: Lake, clinics: Contract) -> None:
+    put_file(lake, clinics, [clinic(1)], version="an older one")
+    assert load_of(lake, clinics).files == 0
 
 
 def test_values_that_may_be_null_are_nulled_and_counted(lake: Lake, clinics: Contract) -> None:
@@ -297,10 +319,12 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
         return call
 
     for owner, name in [
-        (loading, "write"),
-        (loading, "exchange"),
-        (loading, "publish_files"),
-        (loading, "_write_line"),
+        (load_module, "write"),
+        (load_module, "publish_files"),
+        (load_module, "write_line"),
+        (not_loaded, "write"),
+        (not_loaded, "exchange"),
+        (publication, "exchange"),
         (Lake, "adopt"),
     ]:
         monkeypatch.setattr(owner, name, around(getattr(owner, name)))
