@@ -4,8 +4,8 @@
 
 A clinicians file as CMS publishes it, made up (benchmarks.data.cms), is loaded by the whole chain: raw copy and hash,
 text Parquet, typed, deduplicated and partitioned Iceberg table, checks. Beside it, in the same run and each in a
-process of its own: one DuckDB query from the same CSV to the same rows in partitioned Parquet, and local Spark doing the
-same query from the chain's text Parquet, so that only the transform is its work. Both must come to as many rows as we.
+process of its own: one DuckDB query from the same CSV to the same rows in partitioned Parquet, and local Spark doing
+the same query from the chain's text Parquet, so that only the transform is its work. Both must come to as many rows.
 
 Memory is the most that is resident in all processes of a step. Seconds are by the clock, the work alone; where the
 machine has other work, compare processor seconds. `--rows 30000000` needs 25 GB of disk and shows that memory stays.

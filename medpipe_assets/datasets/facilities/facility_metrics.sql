@@ -3,7 +3,6 @@
 -- description: What each facility offers and when its accreditations end. "First" is read two ways:
 --     expiry_date_of_first_accreditation is that of the first accreditation in the list, earliest_accreditation_expiry
 --     the earliest date of all.
--- partition_by: state
 -- results: json, csv
 -- column facility_id varchar: the facility's id
 -- column facility_name varchar: the facility's name
