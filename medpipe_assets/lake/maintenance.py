@@ -9,13 +9,14 @@ from contextlib import ExitStack
 
 from pyiceberg.table import Table
 
+from medpipe_assets.lake.compaction import compact_partitions
 from medpipe_assets.lake.lake import Lake, local_path
 from medpipe_assets.lake.ledger import sweep
 from medpipe_assets.lake.objects import ObjectStore
 from medpipe_assets.lake.schemas import STAGES, TABLES
 
 COMPACT_FROM_FILES = 16
-"""A day of a table with so many files is rewritten as one."""
+"""A day of a table with so many files is rewritten as one, and so are so many small files of a partition."""
 KEEP_SNAPSHOTS_DAYS = 30
 """How far back time travel goes."""
 ORPHAN_AGE_HOURS = 24
@@ -26,13 +27,16 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
     """Compact, expire, remove orphans, in this order.
 
     Returns:
-        How many days were compacted, snapshots expired, files and bytes removed.
+        How many days (of tables without days: partitions) were compacted, snapshots expired, files and bytes removed.
     """
     now = now or dt.datetime.now(dt.UTC)
-    report: Counter[str] = Counter(days_compacted=0, snapshots_expired=0, files_removed=0, bytes_removed=0)
+    counted = ("days_compacted", "partitions_compacted", "snapshots_expired", "files_removed", "bytes_removed")
+    report: Counter[str] = Counter(dict.fromkeys(counted, 0))
     for name in lake.tables:
-        if lake.exists(name):
+        if lake.exists(name) and "ingest_date" in lake.tables[name].partition_by:
             report["days_compacted"] += _compact(lake, name)
+        elif lake.exists(name):
+            report["partitions_compacted"] += compact_partitions(lake, name, COMPACT_FROM_FILES)
     for name in lake.tables:
         if lake.exists(name):
             with lake.leases.hold(name) as lease, lake.leases.commit(lease):
@@ -45,8 +49,6 @@ def maintain(lake: Lake, now: dt.datetime | None = None) -> dict[str, int]:
 
 
 def _compact(lake: Lake, name: str) -> int:
-    if "ingest_date" not in lake.tables[name].partition_by:
-        return 0  # a few rows, written when an engine changes
     partitions = Counter(
         (task.file.partition[-1], task.file.file_path.rsplit("/", 1)[0])
         for task in lake.table(name).scan().plan_files()

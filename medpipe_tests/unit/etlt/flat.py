@@ -54,7 +54,7 @@ def contract(text: str = CLINICS, **changes: Any) -> Contract:
 
 
 def lake_of(folder: Path, *contracts: Contract) -> Lake:
-    """An empty lake with the tables of some contracts."""
+    """A lake with the tables of some contracts; empty where there is none in the folder yet."""
     tables = dict(TABLES)
     for stated in contracts:
         made = (stated.table_contract, history_contract(stated))
