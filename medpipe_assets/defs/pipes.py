@@ -18,9 +18,11 @@ from pydantic import PrivateAttr
 from medpipe_assets.defs.aws import PipesEmrServerless, PipesGlue
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.etlt.engines import Answer, Engine, Question, inputs_of, with_spark
+from medpipe_assets.etlt.table_checks import WHOLE
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.objects import S3Objects
 from medpipe_assets.settings import Settings
+from medpipe_assets.warehouse.athena_dialect import parse, tables_in
 from medpipe_assets.warehouse.spark import make_job
 from medpipe_assets.warehouse.spark_job import REPORT, Job, Report
 
@@ -53,27 +55,37 @@ def with_job(runs: Runs) -> Engine:
     """An engine that lets a job answer, and fetches what it wrote."""
 
     def answer(lake: Lake, question: Question) -> Answer:
-        tables = inputs_of(lake, question)
         place = f"{ANSWERS}/{uuid.uuid4().hex}"
         root = lake.location.staging if lake.location.is_remote else str(question.scratch)
-        job = make_job(
-            question.sql,
-            tables,
-            question.schema,
-            f"{root}/{place}",
-            question.partition_by,
-            input_bytes=question.input_bytes,
-        )
+        job = _job(lake, question, f"{root}/{place}")
         try:
             done = runs(job)
-            files = _fetched(lake, _report(done)["files"], question.scratch)
+            report = _report(done)
+            files = _fetched(lake, report["files"], question.scratch)
         finally:
             _remove(lake, place)
         metadata = {name: str(getattr(value, "value", value)) for name, value in done.metadata.items()}
         ids = [value for name, value in metadata.items() if name.endswith("Job Run ID")]
-        return Answer(tuple(files), query_id="".join(ids[:1]), metadata=metadata)
+        return Answer(tuple(files), "".join(ids[:1]), offenders=report["findings"], metadata=metadata)
 
     return answer
+
+
+def _job(lake: Lake, question: Question, output: str) -> Job:
+    """The job: the question, and its checks with the tables that they name beside it."""
+    queries = [query for queries in question.checks.values() for query in queries]
+    named = {name for query in queries for name in tables_in(parse(query))} - {WHOLE, question.name}
+    others = {name: lake.snapshot_id(name) if lake.exists(name) else None for name in named}
+    return make_job(
+        question.sql,
+        inputs_of(lake, {**others, **question.snapshots}),
+        question.schema,
+        output,
+        question.partition_by,
+        written=(WHOLE, question.name),
+        checks=question.checks,
+        input_bytes=question.input_bytes,
+    )
 
 
 def _report(done: PipesClientCompletedInvocation) -> Report:

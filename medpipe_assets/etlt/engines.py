@@ -5,7 +5,7 @@ publishing them is not its matter.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Question:
         input_bytes: of the files of the tables it reads.
         partition_by: columns; a file holds rows of one combination of their values.
         scratch: an empty folder of this question's own.
+        checks: of the table, by name, as queries that give a number of offenders; an engine may ask them where its
+            answer is.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Question:
     schema: pa.Schema
     partition_by: tuple[str, ...]
     scratch: Path
+    checks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Answer:
     Attributes:
         query_id: the engine's own, where it has one.
         bytes_scanned: that are charged for.
+        offenders: of each of the question's checks, where the engine has asked them.
         metadata: what else a person may want to know of the run; no value of a row.
     """
 
     files: tuple[Path, ...]
     query_id: str = ""
     bytes_scanned: int | None = None
+    offenders: Mapping[str, int] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,10 +85,10 @@ def choose(stated: str, input_bytes: int, lake: Lake) -> str:
     return next(fitting, BEYOND["s3" if lake.location.is_remote else "local"])
 
 
-def inputs_of(lake: Lake, question: Question) -> dict[str, ParquetFiles]:
-    """The tables that a question reads, as files where the lake has them."""
+def inputs_of(lake: Lake, snapshots: Mapping[str, int | None]) -> dict[str, ParquetFiles]:
+    """Tables at snapshots, as files where the lake has them."""
     found = {}
-    for name, snapshot in question.snapshots.items():
+    for name, snapshot in snapshots.items():
         files = [] if snapshot is None else lake.data_files(name, snapshot_id=snapshot)
         found[name] = ParquetFiles([local_path(file.file_path) for file in files], lake.tables[name].schema)
     return found
@@ -94,7 +99,7 @@ def here(lake: Lake, question: Question) -> dict[str, ParquetFiles]:
     folder = question.scratch / "inputs"
     return {
         name: ParquetFiles([str(path) for path in lake.local_copies(table.paths, folder)], table.schema)
-        for name, table in inputs_of(lake, question).items()
+        for name, table in inputs_of(lake, question.snapshots).items()
     }
 
 

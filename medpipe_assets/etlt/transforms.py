@@ -93,6 +93,11 @@ class _Work:
     def name(self) -> str:
         return self.transform.name
 
+    def literals(self) -> dict[str, str]:
+        """The parameters' values as SQL."""
+        stated = self.contract.parameters
+        return {name: literal(name, stated[name], value).sql(AthenaQuery) for name, value in self.values.items()}
+
     def version(self) -> str:
         """What the table is made from."""
         table = self.transform.table_contract
@@ -214,6 +219,7 @@ def _answered(work: _Work, engine: Engine, input_bytes: int) -> Answer:
         table.schema,
         table.partition_by,
         work.scratch,
+        table_checks.queries_of(work.contract, work.name, work.literals()),
     )
     try:
         return engine(work.lake, question)
@@ -224,12 +230,18 @@ def _answered(work: _Work, engine: Engine, input_bytes: int) -> Answer:
 def _published(work: _Work, answer: Answer, lease: Lease, rows: list[int]) -> Publication:
     """Publish files, if the checks pass; `rows` takes how many rows were staged."""
     lake, name = work.lake, work.name
-    parameters = work.contract.parameters
-    values = {key: literal(key, parameters[key], value).sql(AthenaQuery) for key, value in work.values.items()}
 
     def audit(staged: Staged) -> list[Finding]:
         rows.append(staged.rows)
-        return table_checks.audit(lake, work.contract, name, staged, parameters=values, scratch=work.scratch)
+        return table_checks.audit(
+            lake,
+            work.contract,
+            name,
+            staged,
+            parameters=work.literals(),
+            counted=answer.offenders,
+            scratch=work.scratch,
+        )
 
     names = lake.following_contract(name).schema().name_mapping.model_dump_json()
     properties = {

@@ -36,8 +36,8 @@ def make_job(
     output: str,
     partition_by: Sequence[str] = (),
     *,
-    written: str = "written",
-    checks: Mapping[str, tuple[str, bool]] | None = None,
+    written: Sequence[str] = (),
+    checks: Mapping[str, Sequence[str]] | None = None,
     input_bytes: int = 0,
 ) -> Job:
     """What Spark is to do: the job's own form of a query in Athena's SQL.
@@ -45,14 +45,14 @@ def make_job(
     Args:
         tables: those that the query and the checks name.
         schema: of the answer.
-        written: the answer's name in the checks.
-        checks: SQL of Athena's that gives the offending rows, and whether they block, by name.
+        written: names of the answer in the checks.
+        checks: by name, queries in Athena's SQL that give a number of offenders.
 
     Raises:
         QueryError: see `Warehouse.query`.
     """
     schemas = {name: table.schema for name, table in tables.items()}
-    known = {**schemas, written: schema}
+    known = {**schemas, **dict.fromkeys(written, schema)}
     return {
         "sql": spark_dialect.to_spark(sql, schemas),
         "tables": {name: Table(paths=list(map(str, t.paths)), schema=_ddl(t.schema)) for name, t in tables.items()},
@@ -60,10 +60,10 @@ def make_job(
         "partition_by": list(partition_by),
         "output": output,
         "input_bytes": input_bytes,
-        "written": written,
+        "written": list(written),
         "checks": {
-            name: {"sql": spark_dialect.to_spark(check, known), "blocking": blocking}
-            for name, (check, blocking) in (checks or {}).items()
+            name: [spark_dialect.to_spark(query, known) for query in queries]
+            for name, queries in (checks or {}).items()
         },
     }
 

@@ -48,13 +48,6 @@ class Table(TypedDict):
     schema: str
 
 
-class Query(TypedDict):
-    """A check: SQL that gives the offending rows, over the tables and `written`, the answer as written."""
-
-    sql: str
-    blocking: bool
-
-
 class Job(TypedDict):
     """What a job is to do; JSON.
 
@@ -66,8 +59,8 @@ class Job(TypedDict):
         partition_by: columns.
         output: an empty folder or `s3://` prefix.
         input_bytes: of the tables' files.
-        written: name of the answer's table, for the checks.
-        checks: by name.
+        written: names of the answer as written, for the checks.
+        checks: queries of each check that give a number of offenders, Spark's, by name.
     """
 
     sql: str
@@ -76,12 +69,12 @@ class Job(TypedDict):
     partition_by: list[str]
     output: str
     input_bytes: int
-    written: str
-    checks: dict[str, Query]
+    written: list[str]
+    checks: dict[str, list[str]]
 
 
 class Report(TypedDict):
-    """What a job did: the answer's columns, the files that it wrote, and the offending rows of each check."""
+    """What a job did: the answer's columns, the files that it wrote, and the offenders of each check."""
 
     columns: list[str]
     files: list[str]
@@ -111,11 +104,16 @@ def run(spark: Any, job: Job) -> Report:
         _write(answer, job)
     with told("what was written"):
         written = spark.read.schema(answer.schema).option("recursiveFileLookup", "true").parquet(job["output"])
-        written.createOrReplaceTempView(job["written"])
+        for name in job["written"]:
+            written.createOrReplaceTempView(name)
         rows = written.count()
-        findings = {name: spark.sql(check["sql"]).count() for name, check in job["checks"].items()}
+        findings = {name: sum(_number(spark, sql) for sql in queries) for name, queries in job["checks"].items()}
         files = sorted(map(_path, written.inputFiles()))
     return {"columns": columns, "files": files, "rows": rows, "spark": str(spark.version), "findings": findings}
+
+
+def _number(spark: Any, sql: str) -> int:
+    return int(spark.sql(sql).first()[0] or 0)
 
 
 def _prepare(spark: Any, job: Job) -> None:
