@@ -1,14 +1,33 @@
 """Publication: what is refused leaves no trace, what is published replaces its days alone, the old can be read."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyiceberg.expressions import EqualTo
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 
+from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.leases import Lease, LeaseLostError
-from medpipe_assets.lake.publication import Findings, built_from, publish
+from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.publication import (
+    ALL_FILES,
+    All,
+    Finding,
+    Findings,
+    Publication,
+    Staged,
+    built_from,
+    publish,
+    publish_files,
+)
+from medpipe_assets.lake.schemas import TABLES, Column, TableContract
 from medpipe_tests.unit.lake.builders import DAY, NEXT_DAY, document, rows
 
 TABLE = "diagnoses"
@@ -160,3 +179,113 @@ def test_rows_of_days_that_are_not_published_are_refused(lake: Lake, lease: Leas
     with pytest.raises(ValueError, match="days"):
         put_out(lake, lease, {DAY: "1"}, diagnosis("A"), diagnosis("B", NEXT_DAY))
     assert codes(lake) == []
+
+
+WARDS = TableContract(
+    "wards",
+    "parquet",
+    "a ward",
+    (Column("ward", pa.string(), "name", nullable=True), Column("site", pa.string(), "site", nullable=True)),
+    ("site",),
+)
+
+
+@pytest.fixture
+def wards(tmp_path: Path) -> Lake:
+    return Lake(LakeLocation.under(tmp_path / "lake"), tables={**TABLES, WARDS.name: WARDS})
+
+
+def ward_file(lake: Lake, site: str, *names: str) -> Path:
+    """A Parquet file of a site's wards, in scratch."""
+    path = lake.location.scratch / f"{site}-{'-'.join(names)}.parquet"
+    rows = pa.table({"ward": list(names), "site": [site] * len(names)}, schema=WARDS.schema)
+    pq.write_table(rows.cast(schema_to_pyarrow(lake.table("wards").schema())), path)
+    return path
+
+
+def put_out_files(lake: Lake, add: list[Path], remove: Collection[str] | All = (), **more: Any) -> Publication:
+    given = {"audit": lambda staged: [], "properties": {}, **more}
+    with lake.leases.hold("wards") as lease:
+        return publish_files(lake, "wards", add=add, remove=remove, **{"lease": lease, **given})
+
+
+def ward_names(lake: Lake) -> list[str]:
+    return sorted(lake.read("wards", ("ward",))["ward"].to_pylist())
+
+
+def test_files_are_added_removed_and_noted_in_one_commit(wards: Lake) -> None:
+    first = put_out_files(wards, [ward_file(wards, "A", "a1", "a2"), ward_file(wards, "B", "b1")])
+    assert first.snapshot_id == wards.snapshot_id("wards")
+    assert ward_names(wards) == ["a1", "a2", "b1"]
+    (gone,) = [file.file_path for file in wards.data_files("wards", EqualTo("site", "A"))]
+    put_out_files(wards, [ward_file(wards, "A", "a3")], [gone], properties={"note": "of the second"})
+    assert ward_names(wards) == ["a3", "b1"]
+    assert wards.table("wards").properties["note"] == "of the second"
+    assert ward_names_at(wards, first.snapshot_id) == ["a1", "a2", "b1"]
+    put_out_files(wards, [ward_file(wards, "C", "c1")], ALL_FILES)
+    assert ward_names(wards) == ["c1"]
+    put_out_files(wards, [], ALL_FILES)
+    assert ward_names(wards) == []
+    assert not list(wards.location.scratch.iterdir()), "what was published is moved, not copied"
+
+
+def ward_names_at(lake: Lake, snapshot_id: int | None) -> list[str]:
+    return sorted(lake.read("wards", ("ward",), snapshot_id=snapshot_id)["ward"].to_pylist())
+
+
+def test_an_audit_of_files_sees_what_is_new_and_what_stays_while_readers_see_neither(wards: Lake) -> None:
+    put_out_files(wards, [ward_file(wards, "A", "a1"), ward_file(wards, "B", "b1", "b2")])
+    (gone,) = [file.file_path for file in wards.data_files("wards", EqualTo("site", "A"))]
+
+    def refuse(staged: Staged) -> list[Finding]:
+        assert (staged.rows, staged.rows_before) == (4, 3)
+        assert pq.read_table(staged.added[0])["ward"].to_pylist() == ["a2", "a3"]
+        assert pq.read_table(staged.kept[0])["ward"].to_pylist() == ["b1", "b2"]
+        assert ward_names(wards) == ["a1", "b1", "b2"]
+        return [Finding("wrong", 1), Finding("odd", 2, blocking=False)]
+
+    refused = put_out_files(wards, [ward_file(wards, "A", "a2", "a3")], [gone], audit=refuse, properties={"note": "x"})
+    assert (refused.snapshot_id, [finding.stops for finding in refused.findings]) == (None, [True, False])
+    assert ward_names(wards) == ["a1", "b1", "b2"]
+    assert "note" not in wards.table("wards").properties
+    assert set(wards.table("wards").refs()) == {"main"}
+
+
+def test_a_warning_does_not_keep_files_from_being_published(wards: Lake) -> None:
+    found = put_out_files(wards, [ward_file(wards, "A", "a")], audit=lambda staged: [Finding("odd", 1, blocking=False)])
+    assert found.snapshot_id is not None
+    assert ward_names(wards) == ["a"]
+
+
+def test_files_that_are_not_there_cannot_be_removed(wards: Lake) -> None:
+    put_out_files(wards, [ward_file(wards, "A", "a")])
+    with pytest.raises(ValueError, match="not there"):
+        put_out_files(wards, [ward_file(wards, "A", "b")], ["another.parquet"])
+    assert ward_names(wards) == ["a"]
+
+
+def test_whoever_lost_the_lease_publishes_no_files(wards: Lake) -> None:
+    put_out_files(wards, [ward_file(wards, "A", "a")])
+    with pytest.raises(LeaseLostError):
+        put_out_files(wards, [ward_file(wards, "A", "b")], ALL_FILES, lease=Lease("wards", 0, clean=True))
+    assert ward_names(wards) == ["a"]
+
+
+def test_a_column_may_come_but_not_become_another_type(wards: Lake) -> None:
+    put_out_files(wards, [ward_file(wards, "A", "a")])
+    grown = replace(WARDS, columns=(*WARDS.columns, Column("beds", pa.int64(), "beds", nullable=True)))
+    changed = replace(WARDS, columns=(Column("ward", pa.date32(), "day", nullable=True), WARDS.columns[1]))
+    wards.tables = {**wards.tables, "wards": grown}
+    assert wards.following_contract("wards").schema().column_names == ["ward", "site", "beds"]
+    wards.tables = {**wards.tables, "wards": changed}
+    with pytest.raises(ConfigurationError, match="wards: a column's type"):
+        wards.following_contract("wards")
+
+
+def test_a_table_may_be_partitioned_anew_and_keeps_its_rows(wards: Lake) -> None:
+    put_out_files(wards, [ward_file(wards, "A", "a"), ward_file(wards, "B", "b")])
+    wards.tables = {**wards.tables, "wards": replace(WARDS, partition_by=("ward",))}
+    (gone,) = [file.file_path for file in wards.data_files("wards", EqualTo("site", "A"))]
+    put_out_files(wards, [ward_file(wards, "C", "c")], [gone])
+    assert ward_names(wards) == ["b", "c"]
+    assert len(wards.data_files("wards", EqualTo("ward", "c"))) == 1
