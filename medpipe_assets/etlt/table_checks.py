@@ -82,9 +82,12 @@ def audit(
         return contents if isinstance(contents, pa.Table) else ParquetFiles(contents, lake.tables[name].schema)
 
     warehouse = DuckDBWarehouse(data, lambda: list(lake.tables), memory_limit=memory_limit, temp_directory=scratch)
-    asked = [
-        (name, sql) for name, check in checks.items() for sql in _queries(check, table, bool(files[_KEPT]), parameters)
-    ]
+    asked: list[tuple[str, str]] = []
+    for name, check in checks.items():
+        try:
+            asked += [(name, sql) for sql in _queries(check, table, bool(files[_KEPT]), parameters)]
+        except QueryError as error:
+            raise ConfigurationError(f"{contract.dataset}: the check {name}: {error}") from None
     found = Counter({name: _change(check, staged) for name, check in checks.items()})
     for (name, _), offenders in zip(asked, _answers(warehouse, contract, asked), strict=True):
         found[name] += offenders
