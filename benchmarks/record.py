@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-NAMES = ("aws_overhead", "bill", "extraction", "faults", "translation")
+NAMES = ("aws_overhead", "bill", "extraction", "facilities", "faults", "providers", "translation")
 HEAD = """# Benchmarks
 
 Written by `python -m benchmarks.record`; each figure is a line of `python -m benchmarks.<name>`. Absolute times depend

@@ -77,6 +77,22 @@ def test_checks_are_of_columns_that_are_there(dataset: str, name: str) -> None:
         assert all(reference.split(".")[0] == contract.table_name for reference in check.references.values())
 
 
+IDS = {
+    "canonical_providers": {"npi"},
+    "clinicians": {"npi"},
+    "detail_tables": {"npi", "group_id", "stated_event_id"},
+    "facilities": {"facility_id"},
+    "practices": {"stated_practice_id", "organization_pac_id", "member_npi"},
+}
+"""What a record cannot be told without: where it does not fit, the record is rejected."""
+
+
+@pytest.mark.parametrize("dataset", contracts())
+def test_a_value_that_is_no_id_never_costs_its_record(dataset: str) -> None:
+    fields = contract_of(dataset).fields.items()
+    assert {name for name, field in fields if field.kind != "text" and field.invalid == "reject"} == IDS[dataset]
+
+
 @pytest.mark.parametrize("dataset", contracts())
 def test_checks_name_tables_of_the_dataset(dataset: str) -> None:
     tables = {name for folder, name in RESULTS if folder == dataset} | {""}
