@@ -21,8 +21,8 @@ from medpipe_assets.etlt.csv_dialect import Head, Mended, head_of, mend
 from medpipe_assets.etlt.lines import Numbers, census, numbers_among_all
 from medpipe_assets.etlt.records import BLANK, MALFORMED, MAX_REJECT_CHARACTERS, REPEATED_HEADER, FlatFile
 
-PARQUET = "FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 61440, DICTIONARY_SIZE_LIMIT 2000"
-"""Read once and soon: a fifth less work than DuckDB's defaults, which look for longer dictionaries, and as small."""
+PARQUET = "FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 30720, DICTIONARY_SIZE_LIMIT 500"
+"""What is read once and soon need not be small: a sixth less work than with DuckDB's defaults, and 7 % larger."""
 HEADER_CELLS = 3
 """So many cells that say what the header says make a record a repeated header."""
 _NOBODY = np.zeros(0, np.int64)

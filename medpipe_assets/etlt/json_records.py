@@ -16,7 +16,7 @@ from medpipe_assets.etlt import duck
 from medpipe_assets.etlt.columns import Match, match, names_of, type_seen
 from medpipe_assets.etlt.contract import Contract, normalised
 from medpipe_assets.etlt.json_text import is_lines, part
-from medpipe_assets.etlt.lines import MAX_RECORD_BYTES, census
+from medpipe_assets.etlt.lines import MAX_RECORD_BYTES, Census, census
 from medpipe_assets.etlt.records import BLANK, MALFORMED, MAX_REJECT_CHARACTERS, FlatFile
 
 SAMPLE_RECORDS = 500
@@ -49,9 +49,10 @@ def read_json(
         DocumentError: corrupt (no JSON), inconsistent (no field of the contract's, or records that do not add up).
     """
     record_path = [key for key in contract.source.record_path.split(".") if key]
-    if not _reads_as_lines(path, record_path):
+    lines = _lines(path, record_path)
+    if lines is None:
         path = part(path, record_path, folder / "records.ndjson")
-    lines = census(path)
+        lines = census(path)
     with duck.refusals():
         source = _Source(path, lines.newline, connection)
         keys = _Keys(source, names_of(contract), _object_paths(source.sample))
@@ -108,12 +109,15 @@ def sample_of(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _reads_as_lines(path: Path, record_path: Sequence[str]) -> bool:
-    """Whether records need not be looked for: a line each, none of them endless."""
+def _lines(path: Path, record_path: Sequence[str]) -> Census | None:
+    """The lines of a file that has a record in each, none of them endless; None where records must be looked for."""
+    if not is_lines(path, record_path):
+        return None
     try:
-        return is_lines(path, record_path) and census(path).regular
+        lines = census(path)
     except DocumentError:
-        return False
+        return None
+    return lines if lines.regular else None
 
 
 def _object_paths(sample: Sequence[Mapping[str, Any]]) -> list[KeyPath]:

@@ -20,10 +20,10 @@ MAX_CHARACTERS = MAX_RECORD_BYTES // 4
 """Of a record; each may be four bytes."""
 _NEAR = 16
 """An error so near the end of what was read may be for want of the rest: no token but a string is longer."""
+_SPACES = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _GARBAGE = re.compile(r"[^{\[\n]*")
-_NEWLINES = re.compile(r"[\r\n]+")
 _DECODER = json.JSONDecoder()
 
 
@@ -80,9 +80,9 @@ class _Text:
     def peek(self) -> str:
         """The next character that is no space, which becomes the next; empty at the end."""
         while True:
-            space = _SPACE.match(self.seen, self.at)
-            assert space is not None
-            self.at = space.end()
+            if self.seen[self.at : self.at + 1] in _SPACES:
+                space = _SPACE.match(self.seen, self.at)
+                self.at = space.end() if space else self.at
             if self.at < len(self.seen):
                 return self.seen[self.at]
             if not self.more():
@@ -134,7 +134,7 @@ def _value(text: _Text) -> Iterator[str]:
     """The next value as a line."""
     text.peek()
     if (end := _end(text)) is not None:
-        yield _NEWLINES.sub(" ", text.take(end))
+        yield text.take(end).replace("\n", " ").replace("\r", " ")
     else:
         yield json.dumps(_broken(text))
 
