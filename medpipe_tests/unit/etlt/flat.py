@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from medpipe_assets.etlt.flatten import flatten_version
 from medpipe_assets.etlt.history import history_contract
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.objects import store_at
 from medpipe_assets.lake.schemas import DATASET_FILES, DATASET_FLATTENED, DATASET_REJECTS, TABLES
 
 DAY = dt.date(2026, 11, 2)
@@ -53,13 +55,18 @@ def contract(text: str = CLINICS, **changes: Any) -> Contract:
     return Contract.model_validate({**parse(text, "test").model_dump(), **changes})
 
 
-def lake_of(folder: Path, *contracts: Contract) -> Lake:
-    """A lake with the tables of some contracts; empty where there is none in the folder yet."""
+def lake_at(location: LakeLocation, *contracts: Contract) -> Lake:
+    """A lake with the tables of some contracts; empty where there is none yet."""
     tables = dict(TABLES)
     for stated in contracts:
         made = (stated.table_contract, history_contract(stated))
         tables |= {table.name: table for table in made if table}
-    return Lake(LakeLocation.under(folder), tables=tables)
+    return Lake(location, tables=tables)
+
+
+def lake_of(folder: Path, *contracts: Contract) -> Lake:
+    """As `lake_at`, in a folder."""
+    return lake_at(LakeLocation.under(folder), *contracts)
 
 
 def put_file(
@@ -84,15 +91,8 @@ def put_file(
     version = version or flatten_version(stated)
     file_id = hashlib.sha256(json.dumps([list(map(dict, records)), nonce]).encode()).hexdigest()
     name = f"datasets/{stated.dataset}/{day}/{file_id}-{version}.{'ndjson' if as_json else 'parquet'}"
-    path = Path(lake.location.preprocessed) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if as_json:
-        numbers = [n for n in range(1, len(records) + len(rejected) + 1) if n not in rejected]
-        lines = [json.dumps({**row, "_row": n}) for n, row in zip(numbers, records, strict=True)]
-        path.write_text("".join(f"{line}\n" for line in lines))
-    else:
-        columns = {field: [row.get(field) for row in records] for field in stated.fields}
-        pq.write_table(pa.table({field: pa.array(values, pa.string()) for field, values in columns.items()}), path)
+    data = _as_ndjson(records, rejected) if as_json else _as_parquet(stated, records)
+    store_at(lake.location.preprocessed).put(name, data)
     common = {"dataset": stated.dataset, "load_date": day, "file_id": file_id, "run_id": "test", "processed_at": NOW}
     _append(
         lake,
@@ -130,6 +130,18 @@ def put_file(
         lake, DATASET_REJECTS.name, *({**common, **more, "row_number": n, "reason": why} for n, why in rejected.items())
     )
     return file_id
+
+
+def _as_ndjson(records: Sequence[Record], rejected: Mapping[int, str]) -> bytes:
+    numbers = [n for n in range(1, len(records) + len(rejected) + 1) if n not in rejected]
+    lines = [json.dumps({**row, "_row": n}) for n, row in zip(numbers, records, strict=True)]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _as_parquet(stated: Contract, records: Sequence[Record]) -> bytes:
+    columns = {field: pa.array([row.get(field) for row in records], pa.string()) for field in stated.fields}
+    pq.write_table(pa.table(columns), written := io.BytesIO())
+    return written.getvalue()
 
 
 def _append(lake: Lake, table: str, *rows: dict[str, Any]) -> None:
