@@ -15,7 +15,7 @@ import contextlib
 import csv
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -220,15 +220,14 @@ def whole_chain(folder: Path, rows: int, with_spark: bool) -> None:
         _beside("spark", ours, peer, rows)
 
 
-def growth(folder: Path, rows: int) -> None:
-    """The same few rows loaded into a small lake and a large one."""
+def growth(folder: Path, rows: int, kinds: Sequence[str]) -> None:
+    """The same few rows, 'new' or 'changed' ones, loaded into a small lake and a large one."""
     small = folder / "small.csv"
     cms.write(KIND, small, rows // SMALL)
     _loaded(folder / "small_lake", small)
-    for number, new in enumerate((True, False), 1):
-        name = "new" if new else "changed"
+    for number, name in enumerate(kinds, 1):
         few = folder / f"{name}.csv"
-        changes(small, few, new=new)
+        changes(small, few, new=name == "new")
         day = DAY + dt.timedelta(number)
         taken = {size: _loaded(folder / lake, few, day) for size, lake in (("small", "small_lake"), ("large", "lake"))}
         seconds = {size: load.seconds for size, load in taken.items()}
@@ -253,7 +252,7 @@ def main() -> None:
     rows = given.rows or (QUICK_ROWS if given.quick else ROWS)
     with _working(given.folder) as folder:
         whole_chain(folder, rows, with_spark=not (given.without_spark or given.quick))
-        growth(folder, rows)
+        growth(folder, rows, ("new",) if given.quick else ("new", "changed"))
 
 
 if __name__ == "__main__":
