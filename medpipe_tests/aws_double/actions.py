@@ -17,6 +17,11 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+from dagster_pipes import decode_param
 from PIL import Image, ImageDraw
 
 from medpipe_assets.aws.alerts import Alert, Alerts, Kind, SentInBucket, Severity, SnsChannel
@@ -27,6 +32,8 @@ from medpipe_assets.aws.completions import Completions
 from medpipe_assets.aws.medical_text import ask
 from medpipe_assets.aws.responses import ResponseStore
 from medpipe_assets.aws.secrets import secret
+from medpipe_assets.defs.aws import PipesEmrServerless, PipesGlue
+from medpipe_assets.defs.pipes import SparkResource
 from medpipe_assets.defs.resources import make_engines
 from medpipe_assets.documents.consumers import CONSUMERS, rebuild
 from medpipe_assets.documents.intake import receive, take_in
@@ -34,6 +41,7 @@ from medpipe_assets.documents.line import stages
 from medpipe_assets.documents.news import reconcile
 from medpipe_assets.documents.stage import run_stage
 from medpipe_assets.errors import DocumentError
+from medpipe_assets.etlt.engines import Question
 from medpipe_assets.extraction.bedrock_data_automation import BedrockDataAutomationExtraction
 from medpipe_assets.extraction.textract import TextractExtraction
 from medpipe_assets.inbox.s3 import S3Inbox
@@ -51,6 +59,7 @@ from medpipe_assets.warehouse.choice import warehouse_over
 from medpipe_assets.warehouse.engine import QueryError
 from medpipe_assets.warehouse.glue_tables import PlainTable, export_plain, register_table
 from medpipe_assets.warehouse.lake_tables import Scope
+from medpipe_assets.warehouse.spark_job import REPORT
 from medpipe_tests.aws_double import engines
 from medpipe_tests.aws_double.fixtures import FROM_OUTSIDE, Aws, standing_aws
 from medpipe_tests.aws_double.moto_server import MotoServer
@@ -279,6 +288,48 @@ def _warehouse(aws: Aws, lake: Lake) -> Callable[[], None]:
     return run
 
 
+def _glue_jobs(aws: Aws, lake: Lake) -> Callable[[], None]:
+    """A question that a Glue job answers; the job itself is played: what it asks for is its own role's matter."""
+    glue = PipesGlue()
+    jobs = glue.clients().client("glue")
+    jobs.create_job(Name="spark", Role=ROLE, Command={"Name": "glueetl", "ScriptLocation": "s3://medpipe-lake/x.py"})
+    s3 = aws.client("s3")
+
+    def answer(params: dict[str, Any], **_: Any) -> None:
+        context = decode_param(params["Arguments"]["--dagster-pipes-context"])
+        job = json.loads(s3.get_object(Bucket=context["bucket"], Key=context["key"])["Body"].read())["extras"]["job"]
+        file = f"{job['output']}/part-0.parquet"
+        rows = io.BytesIO()
+        pq.write_table(pa.table({"name": ["x"]}), rows)
+        s3.put_object(Bucket="medpipe-lake", Key=file.removeprefix("s3://medpipe-lake/"), Body=rows.getvalue())
+        report = {"payload": {REPORT: {"columns": ["name"], "files": [file], "rows": 1, "spark": "", "findings": {}}}}
+        told = [("opened", {}), ("report_custom_message", report), ("closed", {})]
+        to = decode_param(params["Arguments"]["--dagster-pipes-messages"])
+        lines = [json.dumps({"__dagster_pipes_version": "0.1", "method": m, "params": p}) for m, p in told]
+        s3.put_object(Bucket=to["bucket"], Key=f"{to['key_prefix']}/1.json", Body="\n".join(lines).encode())
+
+    jobs.meta.events.register("provide-client-params.glue.StartJobRun", answer)
+
+    def run() -> None:
+        @dg.asset
+        def asked(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            with patch.dict(os.environ, {"MEDPIPE_LAKE": "s3://medpipe-lake/lake", "MEDPIPE_GLUE_JOB": "spark"}):
+                engine = SparkResource().engine(context, glue, PipesEmrServerless())
+                schema = pa.schema([("name", pa.string())])
+                scratch = Path(tempfile.mkdtemp(dir=lake.location.scratch))
+                snapshots = {"document_sources": lake.snapshot_id("document_sources")}
+                sql = "SELECT source_id AS name FROM document_sources"
+                engine(lake, Question("names", sql, snapshots, 0, schema, (), scratch))
+                with suppress(ClientError):  # as a stopped run does; moto has no such operation
+                    jobs.batch_stop_job_run(JobName="spark", JobRunIds=["jr_stopped"])
+            return dg.MaterializeResult()
+
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert dg.materialize([asked], instance=instance).success
+
+    return run
+
+
 def _batches(aws: Aws, lake: Lake) -> Callable[[], None]:
     def rehearse(rehearsal: Rehearsal) -> None:
         for operation in MEDICAL_JOBS:
@@ -325,6 +376,7 @@ SCENES: Mapping[str, Callable[[Aws, Lake], Callable[[], None]]] = {
     "told jobs": _told_jobs,
     "word documents": _word_documents,
     "warehouse": _warehouse,
+    "glue jobs": _glue_jobs,
     "batches": _batches,
     "alerts": _alerts,
     "secrets": _secrets,
