@@ -204,3 +204,43 @@ def test_a_query_that_needs_too_much_memory_says_so() -> None:
 def test_a_missing_file_is_reported_without_ado(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="file of a table cannot be read"):
         DuckDBWarehouse({"t": ParquetFiles([str(tmp_path / "gone.parquet")], SCHEMA)}.get).query("SELECT * FROM t")
+
+
+def test_an_answer_is_written_in_files_of_one_partition_each(tmp_path: Path) -> None:
+    table = pa.table({"n": [1, 2, 3, 4, 5], "state": [None, "CA", "a/b c%=é", "CA", ""]})
+    schema = pa.schema([("state", pa.string()), ("n", pa.int64()), ("half", pa.int64())])
+    sql = "SELECT state, n, CAST(n / 2 AS integer) AS half FROM t"
+    files = DuckDBWarehouse({"t": table}.get).write(sql, tmp_path, schema, ["state"])
+    found = [pq.read_table(file, partitioning=None) for file in files]
+    assert [rows.schema.types for rows in found] == [schema.types] * 4
+    assert sorted(rows["n"].to_pylist() for rows in found) == [[1], [2, 4], [3], [5]]
+    assert all(len(set(rows["state"].to_pylist())) == 1 for rows in found)
+    assert {pq.ParquetFile(file).metadata.row_group(0).column(0).compression for file in files} == {"SNAPPY"}
+
+
+def test_an_answer_of_no_rows_is_no_file(tmp_path: Path) -> None:
+    schema = pa.schema([("n", pa.int64())])
+    assert DuckDBWarehouse(lambda _: None).write("SELECT 1 AS n WHERE false", tmp_path, schema) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT 1 AS m", "is said to give n"),
+        ("SELECT 'a' AS n", "column n is VARCHAR"),
+        ("SELECT 1e0 AS n", "column n is DOUBLE"),
+    ],
+)
+def test_an_answer_of_other_columns_or_wider_types_is_refused(tmp_path: Path, sql: str, said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        DuckDBWarehouse(lambda _: None).write(sql, tmp_path, pa.schema([("n", pa.int64())]))
+
+
+def test_a_large_answer_is_written_in_little_memory(tmp_path: Path) -> None:
+    sql = "SELECT n, lpad(CAST(n AS varchar), 60, 'x') AS text FROM UNNEST(sequence(1, 1000)) AS a(i) CROSS JOIN t"
+    table = pa.table({"n": pa.array(range(1000), pa.int64())})
+    schema = pa.schema([("n", pa.int64()), ("text", pa.string())])
+    warehouse = DuckDBWarehouse({"t": table}.get, memory_limit="100MB", temp_directory=tmp_path, threads=1)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    assert sum(pq.read_metadata(file).num_rows for file in warehouse.write(sql, folder, schema)) == 1_000_000
