@@ -85,17 +85,21 @@ def test_every_line_is_a_row_or_a_reject_under_its_own_number(lines: list[tuple[
 
 
 @settings(max_examples=20)
-@given(found=records, shape=st.sampled_from(["pretty array", "wrapper", "pretty wrapper"]), data=st.data())
+@given(
+    found=records, head=st.sampled_from(["[", '{"clinics": [', '{"made": {"by": [1]}, "clinics": [ ']), data=st.data()
+)
 def test_of_a_truncated_file_the_complete_records_are_kept_and_the_rest_is_one_reject(
-    found: list[dict[str, Any]], shape: str, data: st.DataObject
+    found: list[dict[str, Any]], head: str, data: st.DataObject
 ) -> None:
-    text = SHAPES[shape]([{"clinic_id": "first"}, *found])
-    begin = text.index('"first"') + len('"first"') + text[text.index('"first"') :].index("}")
-    answer = of(text[: data.draw(st.integers(begin, len(text)))])
-    whole = [("first", None, None, None), *map(expected, found)]
-    assert [seen(row) for row in answer.rows] == whole[: len(answer.rows)]
-    assert len(answer.rejects) <= 1
-    assert len(answer.rows) + len(answer.rejects) <= len(whole) + 1
+    texts_of = [json.dumps(record, indent=1) for record in found]
+    text = head + ",\n".join(texts_of)
+    ends = [len(head) + len(",\n".join(texts_of[: number + 1])) for number in range(len(found))]
+    cut = data.draw(st.integers(ends[0], len(text)))
+    answer = of(text[:cut])
+    whole = [record for record, end in zip(found, ends, strict=True) if end <= cut]
+    assert [seen(row) for row in answer.rows] == list(map(expected, whole))
+    begun = text[ends[len(whole) - 1] : cut].strip(",\n")
+    assert [(number, reason) for number, reason, _ in answer.rejects] == [(len(whole) + 1, "malformed")] * bool(begun)
 
 
 def test_keys_in_other_cases_and_other_names_are_the_same_field() -> None:
