@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run demo-aws test test-all ui engines lint types docs samples clean
+.PHONY: help setup run demo-aws test test-spark test-all ui engines lint types docs samples clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,9 +50,14 @@ demo-aws: setup ## Run a few samples under the aws profile against a stand-in fo
 		FROM costs GROUP BY operation, unit, reason_saved ORDER BY operation, dollars DESC"
 
 test: setup ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not spark"
 
-test-all: setup ## Run the tests, the long ones too
+test-spark: setup ## Run the tests of Spark (adds the extra `spark`, 340 MB; Java 17 must be there)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 && $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[spark]' || \
+		uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[spark]'
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m spark
+
+test-all: setup ## Run the tests, the long ones and those of Spark too
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: setup ## Start the web UI on the same lake, with the daemon that watches the inbox

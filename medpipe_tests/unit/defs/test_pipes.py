@@ -229,7 +229,7 @@ def texts(result: dg.ExecuteInProcessResult) -> str:
     return "".join(f"{event.message} {event.event_specific_data}" for event in result.all_events)
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_a_glue_job_makes_the_table_after_a_failure_and_tells_rows_and_checks(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +272,7 @@ def test_stopping_the_run_stops_the_job(lake: Lake, tmp_path: Path, monkeypatch:
     assert all(run is not None and run.returncode for run in jobs.runs.values())
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_an_emr_serverless_application_makes_the_table(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

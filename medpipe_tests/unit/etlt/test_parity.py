@@ -16,7 +16,7 @@ from medpipe_assets.warehouse.spark import SparkWarehouse
 from medpipe_tests import local_spark
 from medpipe_tests.unit.etlt import visits
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.spark
 
 DAY = dt.date(2026, 11, 20)
 DATASETS: Mapping[str, tuple[Contract, tuple[Transform, ...]]] = {

@@ -127,7 +127,7 @@ def in_utc(value: Any) -> Any:
     return list(map(in_utc, value)) if isinstance(value, list | tuple) else value
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_expressions_mean_what_they_mean_in_athena(ask: Ask) -> None:
     truths = {e: truth for group in VALUES.values() for e, truth in group if e not in REFUSED}
     [row] = ask("SELECT " + ", ".join(truths))
@@ -136,7 +136,7 @@ def test_expressions_mean_what_they_mean_in_athena(ask: Ask) -> None:
     assert [type(v) for v in answers.values()] == [type(v) for v in truths.values()]
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_what_is_a_trap_on_spark_means_what_it_means_in_athena(ask: Ask) -> None:
     truths = {name: truth for name, (_, truth) in MORE.items()}
     sql = "SELECT " + ", ".join(expression for expression, _ in MORE.values()) + " FROM notes"
@@ -146,21 +146,21 @@ def test_what_is_a_trap_on_spark_means_what_it_means_in_athena(ask: Ask) -> None
     assert dict(zip(MORE, local.values(), strict=True)) == truths
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 @pytest.mark.parametrize("case", [name for name in QUERIES if name not in REFUSED])
 def test_queries_answer_as_athena_would(ask: Ask, case: str) -> None:
     sql, truth = QUERIES[case]
     assert in_utc(ask(sql)) == in_utc(truth)
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 @pytest.mark.parametrize("case", UNNESTED)
 def test_unnest_loses_no_row(ask: Ask, case: str) -> None:
     sql, truth = UNNESTED[case]
     assert ask(sql) == truth
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 @pytest.mark.parametrize("sql", [sql for sql in REFUSED_AT_RUN_TIME if "1.0 /" not in sql])
 def test_what_fails_in_athena_fails_on_spark_and_quotes_no_value(ask: Ask, sql: str) -> None:
     with pytest.raises(QueryError) as caught:
@@ -168,7 +168,7 @@ def test_what_fails_in_athena_fails_on_spark_and_quotes_no_value(ask: Ask, sql: 
     assert "1.5" not in str(caught.value) and '"A"' not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_complete_months_are_counted_as_athena_counts_them() -> None:
     local_spark.start()
     first = dt.date(2027, 12, 27)
@@ -211,7 +211,7 @@ def test_a_refusal_names_the_place_or_a_way_out(sql: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_files_hold_one_partition_each_and_the_column_too(tmp_path: Path) -> None:
     local_spark.start()
     source = tmp_path / "t.parquet"
@@ -227,7 +227,7 @@ def test_files_hold_one_partition_each_and_the_column_too(tmp_path: Path) -> Non
     assert {pq.ParquetFile(file).metadata.row_group(0).column(0).compression for file in files} == {"SNAPPY"}
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 @pytest.mark.parametrize(
     ("sql", "said"), [("SELECT id FROM notes", "is said to give n"), ("SELECT score AS n FROM notes", "double")]
 )
