@@ -191,7 +191,7 @@ def test_memory_is_bounded_by_the_limit_given(lake: Lake) -> None:
     assert report.published
 
 
-@pytest.mark.slow
+@pytest.mark.spark
 def test_spark_makes_the_same_table(lake: Lake) -> None:
     local_spark.start()
     run(lake)
