@@ -49,9 +49,8 @@ class _UsageError(click.ClickException):
 
 
 def _lake_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--lake", "root", metavar="DIR", default="", help="The lake's folder. [default: MEDPIPE_LAKE, or ./lake]"
-    )(command)
+    told = "Its folder, or s3://bucket/prefix. [default: MEDPIPE_LAKE, or ./lake]"
+    return click.option("--lake", "root", metavar="DIR", default="", help=told)(command)
 
 
 def _open(root: str, *, create: bool = False) -> Any:

@@ -23,13 +23,17 @@ from medpipe_assets.defs.documents.sensors import inbox_sensor, s3_inbox_sensor,
 from medpipe_assets.defs.resources import make_engines, resources
 from medpipe_assets.documents.line import stages
 from medpipe_assets.etlt.contract import contract_of, contracts
+from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.objects import store_at
 from medpipe_assets.settings import Settings, lake_location
 
 
-def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The definitions, with some resources replaced: by a test, or by the command line."""
-    location = lake_location()
+def build_defs(
+    resource_overrides: Mapping[str, Any] | None = None, location: LakeLocation | None = None
+) -> dg.Definitions:
+    """The definitions, with some resources replaced (by a test, or by the command line), over the environment's lake
+    or another."""
+    location = location or lake_location()
     made = stages(make_engines(Settings.load(), location), store_at(location.raw))
     code_versions = {name: stage.version for name, stage in made.items()}
     datasets = list(contracts().values())

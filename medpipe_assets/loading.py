@@ -46,7 +46,7 @@ class LoadResult:
             "seconds": {asset: round(value, 3) for asset, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
             "tables": self.tables,
-            "lake": str(self.lake.location.home),
+            "lake": self.lake.location.root,
         }
 
     def rejected(self) -> Counter[tuple[str, str]]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medpipe_assets.lake.location import ZONES, LakeLocation
 from medpipe_assets.running import RunResult
 
 if TYPE_CHECKING:
@@ -62,13 +63,17 @@ def print_run(result: RunResult) -> None:
     )
     if any(row["languages"] not in (None, "en") for row in result.documents) and not which("apertium"):
         console.print(WITHOUT_APERTIUM, highlight=False)
-    home = result.lake.location.home
-    console.print(f"The lake is {escape(str(home))}. Next, for example:", highlight=False)
-    console.print(f'  medpipe query --lake {escape(str(home))} "SELECT * FROM diagnoses"', highlight=False)
+    option = _told_lake(console, result.lake.location)
+    console.print(f'  medpipe query{option} "SELECT * FROM diagnoses"', highlight=False)
     if result.documents:
-        console.print(
-            f"  medpipe show --lake {escape(str(home))} {result.documents[0]['document_id'][:12]}", highlight=False
-        )
+        console.print(f"  medpipe show{option} {result.documents[0]['document_id'][:12]}", highlight=False)
+
+
+def _told_lake(console: Console, location: LakeLocation) -> str:
+    """Say where the lake is; the option that names it: none where only the environment does."""
+    root = escape(location.root)
+    console.print(f"The lake is {root or ', '.join(map(location.zone, ZONES))}. Next, for example:", highlight=False)
+    return f" --lake {root}" if root else ""
 
 
 def _documents_table(result: RunResult) -> Table:
@@ -135,12 +140,11 @@ def print_load(result: "LoadResult") -> None:
     for name, rows in told["tables"].items():
         table.add_row(name, f"{rows:,}")
     console.print(table)
-    home = escape(str(result.lake.location.home))
-    console.print(f"The lake is {home}. Next, for example:", highlight=False)
+    option = _told_lake(console, result.lake.location)
     for name in list(told["tables"])[-1:]:
-        console.print(f'  medpipe query --lake {home} "SELECT * FROM {name} LIMIT 20"', highlight=False)
+        console.print(f'  medpipe query{option} "SELECT * FROM {name} LIMIT 20"', highlight=False)
     if told["rows_rejected"]:
-        console.print(f'  medpipe query --lake {home} "SELECT * FROM dataset_rejects LIMIT 20"', highlight=False)
+        console.print(f'  medpipe query{option} "SELECT * FROM dataset_rejects LIMIT 20"', highlight=False)
 
 
 def _rejects_table(result: "LoadResult") -> Table:

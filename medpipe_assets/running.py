@@ -60,7 +60,7 @@ class RunResult:
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
             "dollars": round(self.dollars, 6),
-            "lake": str(self.lake.location.home),
+            "lake": self.lake.location.root,
             **({"sources": {d["document_id"]: d["sources"] for d in self.documents}} if show_sources else {}),
         }
 

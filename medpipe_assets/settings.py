@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from medpipe_assets.errors import ConfigurationError
-from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.lake.location import ZONES, LakeLocation
 
 DEFAULT_INBOX = "inbox"
 
@@ -93,8 +93,14 @@ class Settings(BaseSettings):
 
 
 def lake_location(root: str = "") -> LakeLocation:
-    """The lake at a given folder, or the one that the environment names."""
-    return LakeLocation.under(root) if root else LakeLocation.from_environment(os.environ)
+    """The lake at a given folder or `s3://` prefix, or the one that the environment names.
+
+    Home, key and Glue database of a lake on S3 are the environment's either way.
+    """
+    if root and not is_remote(root):
+        return LakeLocation.under(root)
+    own = {f"{zone.upper()}_BUCKET": "" for zone in ZONES} | {"MEDPIPE_LAKE": root} if root else {}
+    return LakeLocation.from_environment({**os.environ, **own})
 
 
 def is_remote(place: str) -> bool:

@@ -97,8 +97,7 @@ def run_days(
     )
 
     overrides = {
-        # A lake on S3 is named by the environment, which holds more of it than one root: zones, key, database.
-        "lake": LakeResource(root="" if location.is_remote else str(location.home)),
+        "lake": LakeResource(root=location.root),  # empty: its zones are named by the environment alone
         "engines": EnginesResource(profile=profile, budget=budget),
         "warehouse": WarehouseResource(profile=profile),
         "runner": RunnerResource(workers=workers),
@@ -106,7 +105,7 @@ def run_days(
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }
     outcomes = []
-    with _materialising(location, lambda: build_defs(overrides), documents_job.name) as run:
+    with _materialising(location, lambda: build_defs(overrides, location), documents_job.name) as run:
         for day in sorted(days):
             outcomes.append(run(day, {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}}))
     return outcomes
@@ -121,7 +120,7 @@ def run_dataset(location: LakeLocation, dataset: str, day: dt.date, *, progress:
     from medpipe_assets.defs.resources import LakeResource, TelemetryResource
 
     overrides = {
-        "lake": LakeResource(root="" if location.is_remote else str(location.home)),
+        "lake": LakeResource(root=location.root),
         "telemetry": TelemetryResource(command_line=True),
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }

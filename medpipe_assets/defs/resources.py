@@ -208,7 +208,7 @@ def make_engines(settings: Settings, location: LakeLocation) -> Engines:
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
-    """The lake. `root` is a folder; empty means the one that MEDPIPE_LAKE (or the zone variables) names."""
+    """The lake. `root`: a folder or `s3://` prefix; empty: what MEDPIPE_LAKE (or the zone variables) names."""
 
     root: str = ""
     _lake: Lake | None = PrivateAttr(default=None)

@@ -55,6 +55,12 @@ class LakeLocation:
         return self.parquet.startswith(REMOTE)
 
     @property
+    def root(self) -> str:
+        """What all zones are under, as `under` and --lake take it; empty where each zone has a place of its own."""
+        root = self.parquet.removesuffix("/parquet")
+        return root if all(self.zone(zone) == f"{root}/{zone}" for zone in ZONES) else ""
+
+    @property
     def scratch(self) -> Path:
         """A folder for what engines put aside while they work: it may hold patient data, so it is inside the home."""
         return self.home / "scratch"

@@ -5,6 +5,8 @@ Tests that are imported are those of local lakes, run on the other kind: this mo
 # ruff: noqa: F811, F401
 
 import datetime as dt
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from pyiceberg.catalog.glue import GlueCatalog
 
 from medpipe_assets.aws.clients import Clients
+from medpipe_assets.cli import main
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.documents import intake
 from medpipe_assets.documents.consumers import CONSUMERS, rebuild
@@ -220,6 +224,27 @@ def test_a_store_out_of_reach_puts_no_document_into_quarantine_for_good(monkeypa
 
 
 # Where it lies
+
+
+NOTE = "Patient has pneumonia and hypertension. No history of diabetes.\n"
+
+
+def test_the_command_line_works_on_the_lake_that_it_names(
+    tmp_path: Path, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with the environment's key and database, whatever lake the environment names."""
+    (tmp_path / "note.txt").write_text(NOTE)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"LAKE": "elsewhere", "HOME": "home", "KMS_KEY": "alias/k", "GLUE_DATABASE": "named"}.items():
+        monkeypatch.setenv(f"MEDPIPE_{name}", value)
+    root = f"s3://{BUCKET}/named"
+    told = CliRunner().invoke(main, ["run", "note.txt", "--lake", root, "--workers", "0", "--json"])
+    assert told.exit_code == 0, told.output
+    ran = json.loads(told.stdout)
+    assert (ran["lake"], ran["documents"]) == (root, 1) and ran["codes"]
+    assert not (tmp_path / "elsewhere").exists()
+    raw = f"named/raw/{raw_key(hashlib.sha256(NOTE.encode()).hexdigest())}"
+    assert clients.client("s3").head_object(Bucket=BUCKET, Key=raw)["SSEKMSKeyId"] == "alias/k"
 
 
 def test_each_zone_can_be_a_bucket_of_its_own(tmp_path: Path, clients: Clients) -> None:

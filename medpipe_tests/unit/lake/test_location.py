@@ -17,6 +17,13 @@ def test_one_prefix_holds_all_zones_and_the_home_stays_on_this_machine(tmp_path:
     assert found.is_remote
 
 
+def test_a_root_says_all_of_a_lake_or_nothing() -> None:
+    for root in ("s3://bucket", "s3://bucket/some/prefix", "/folder"):
+        assert LakeLocation.under(root).root == root
+    assert LakeLocation.from_environment(BUCKETS).root == ""
+    assert LakeLocation.from_environment({"MEDPIPE_LAKE": "/folder", "RAW_BUCKET": "/raw"}).root == ""
+
+
 def test_each_zone_may_be_a_bucket_and_a_home_is_found_for_them() -> None:
     found = LakeLocation.from_environment(BUCKETS)
     assert [found.zone(zone) for zone in ZONES] == [f"s3://{zone}-bucket" for zone in ZONES]
