@@ -45,12 +45,12 @@ class Terms:
     batch_characters_a_second: float = 10 * SYNC_CHARACTERS_A_SECOND
 
 
-def terms(service: str, operation: str, job: str) -> Terms:
-    """The list prices of an operation and its job, with default quotas."""
+def terms(service: str, operation: str, job: str, requests_a_second: float | None = None) -> Terms:
+    """The list prices of an operation and its job, with the rate that is kept; None: with default quotas."""
     ways = (price(service, operation), price(service, job))
     sync, batch = (way.of(UNIT_CHARACTERS if way.unit == "character" else 1) for way in ways)
     characters, requests = QUOTAS_A_SECOND.get(operation, (SYNC_CHARACTERS_A_SECOND, SYNC_REQUESTS_A_SECOND))
-    return Terms(sync, batch, characters_a_second=characters, requests_a_second=requests)
+    return Terms(sync, batch, characters_a_second=characters, requests_a_second=requests_a_second or requests)
 
 
 def choose_batch(characters: int, documents: int, deadline_hours: float, prices: Terms) -> Literal["sync", "batch"]:

@@ -272,7 +272,8 @@ class Batches:
         return {kind: keys for kind, keys in wanted.items() if keys and self._is_batch(kind, totals[kind.operation])}
 
     def _is_batch(self, kind: Kind, lengths: list[int]) -> bool:
-        prices = terms(kind.service, kind.operation, kind.start)
+        rate = self.calls.rates.per_second(kind.service, kind.operation)
+        prices = terms(kind.service, kind.operation, kind.start, rate)
         return self.always or choose_batch(sum(lengths), len(lengths), self.deadline_hours, prices) == "batch"
 
     def _within_budget(self, chosen: dict[Kind, dict[str, float]]) -> tuple[dict[Kind, dict[str, float]], float]:

@@ -47,6 +47,11 @@ class RateLimits:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
 
+    def per_second(self, service: str, operation: str) -> float | None:
+        """The rate of an operation; None where it has none."""
+        interval = self._intervals.get(f"{service}.{operation}")
+        return None if interval is None else 1 / interval
+
     def wait(self, service: str, operation: str) -> None:
         """Block until the caller may send."""
         name = f"{service}.{operation}"

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from medpipe_assets.aws import batch_jobs
 from medpipe_assets.aws.batch_jobs import MEDICAL_JOBS, Batches, Place, Rehearsal
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.metering import Budget, collecting
+from medpipe_assets.aws.rates import RateLimits
 from medpipe_assets.aws.responses import ResponseStore
-from medpipe_assets.aws_batch_choice import terms
 from medpipe_assets.errors import ConfigurationError, DocumentError, Reason, RunStopError
 from medpipe_assets.recognition.comprehend_medical import ComprehendMedicalRecognition
 from medpipe_assets.translation.amazon_translate import TranslateTranslation
@@ -246,12 +245,12 @@ def test_a_small_day_is_left_to_be_asked_one_by_one_without_a_look_into_the_stor
 
 
 def test_a_day_that_would_take_longer_is_a_batch_less_what_the_store_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     account = Account()
     calls = paid(account.services, tmp_path)
     ComprehendMedicalRecognition(calls).recognise(TEXTS[2], "en")
-    monkeypatch.setattr(batch_jobs, "terms", lambda *names: replace(terms(*names), requests_a_second=2 / 3600 / 1.5))
+    calls.rates = RateLimits({"comprehendmedical.DetectEntitiesV2": 2 / 3600 / 1.5})
     batches = Batches(calls, PLACE, deadline_hours=2)
     assert batches.prefetch(NAME, asking(TEXTS)) == 2, "an hour and a half one by one, an hour in a batch"
     assert batches.prefetch(NAME, asking(["Fever is new."])) == 0
