@@ -14,9 +14,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from medpipe_assets.lake.lake import Lake
-from medpipe_assets.settings import lake_location
-from medpipe_assets.warehouse.lake_tables import lake_warehouse
 from medpipe_tests.aws_double.engines import embedded_engines, toy_engines
 from medpipe_tests.aws_double.faults import FaultPlan, FaultRates
 from medpipe_tests.aws_double.fixtures import FROM_OUTSIDE, Aws, standing_aws
@@ -31,7 +28,6 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer takes at least")
     parser.add_argument("--seed", type=int, default=0, help="of the fault plan")
     parser.add_argument("--throttle", type=float, default=0.0, help="share of calls to refuse as too many")
-    parser.add_argument("--lake", help="the lake whose tables Athena knows")
     parser.add_argument("--environment", type=Path, help="also write the variables here, for a shell to read")
     parser.add_argument("--report", type=Path, help="write actions, bill and faults here as JSON at the end")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run, and its arguments")
@@ -46,7 +42,6 @@ def main(given: Sequence[str] | None = None) -> int:
         "engines": toy_engines() if arguments.toy else embedded_engines(),
         "faults": faults,
         "latency_seconds": arguments.latency,
-        "warehouse": (lambda: lake_warehouse(Lake(lake_location(arguments.lake)))) if arguments.lake else None,
     }
     with (
         MotoServer(arguments.port + 1 if arguments.port else 0) as moto,
