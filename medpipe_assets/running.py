@@ -221,14 +221,22 @@ def estimate_cost(
 
 
 def _estimated(settings: Settings) -> EstimateSettings:
-    """The stages that call AWS under the profile aws, less those whose engine is set to another."""
+    """The stages that call AWS under the profile aws, less those whose engine is set to one that does not."""
     from medpipe_assets.defs.resources import PROFILES
+    from medpipe_assets.extraction.textract import option_of
 
     on_aws: dict[str, Any] = {
         stage: (getattr(settings, f"{stage}_engine") or engine) == engine for stage, engine in PROFILES["aws"].items()
     }
-    features = "+".join(sorted(feature.lower() for feature in settings.textract_features))
-    return EstimateSettings(**on_aws, features=features, codes_only=settings.codes_only)
+    data_automation = settings.extraction_engine == "bedrock_data_automation"
+    return EstimateSettings(
+        **on_aws | {"extraction": on_aws["extraction"] or data_automation},
+        features=option_of(settings.textract_features),
+        data_automation=settings.data_automation_output if data_automation else "",
+        skip_digital=settings.digital_pages == "text_layer",
+        codes_only=settings.codes_only,
+        also=tuple(settings.medical_operations),
+    )
 
 
 def redrive_dead_letters(lake: Lake) -> int:

@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     emr_application: str = Field(default="", description="id of an EMR Serverless application, in place of a Glue job")
     emr_role: str = Field(default="", description="ARN of the role with which the application's jobs run")
     spark_script: str = Field(default="", description="s3:// address of warehouse/spark_job.py, for EMR Serverless")
+    digital_pages: Literal["text_layer", "ocr"] = Field(
+        default="text_layer",
+        description="digital PDF pages under AWS engines: text_layer reads them here; ocr sends them",
+    )
+    medical_operations: list[Literal["DetectPHI", "InferRxNorm", "InferSNOMEDCT"]] = Field(
+        default_factory=list, description="what else Comprehend Medical is asked, as JSON: DetectPHI, ..."
+    )
     codes_only: bool = Field(default=False, description="entities from InferICD10CM; DetectEntitiesV2 is not called")
     textract_features: list[str] = Field(default_factory=list, description='as JSON, e.g. ["TABLES", "FORMS"]')
     textract_topic: str = Field(
@@ -88,7 +95,7 @@ class Settings(BaseSettings):
             return cls().model_copy(update={"profile": profile}) if profile else cls()
         except ValidationError as error:
             first = error.errors()[0]
-            variable = f"MEDPIPE_{'_'.join(str(part) for part in first['loc']).upper()}"
+            variable = f"MEDPIPE_{first['loc'][0]}".upper()
             raise ConfigurationError(f"{variable}: {first['msg'].lower()}") from None
 
 

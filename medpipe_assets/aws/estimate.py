@@ -38,7 +38,8 @@ class EstimateSettings:
     Attributes:
         extraction, translation, recognition, coding: whether the stage calls AWS.
         features: Textract's: '' for text alone, 'tables', 'forms', or 'forms+tables'.
-        skip_digital: pages with a text layer are not sent to Textract.
+        data_automation: 'standard' or 'custom' where pages go to Bedrock Data Automation; '' for Textract.
+        skip_digital: pages with a text layer are not sent.
         skip_english: English is not sent to Translate.
         codes_only: DetectEntitiesV2 is not called; entities come from InferICD10CM's answer.
         also: further operations of Comprehend Medical, e.g. ('DetectPHI', 'InferRxNorm').
@@ -51,6 +52,7 @@ class EstimateSettings:
     recognition: bool = True
     coding: bool = True
     features: str = ""
+    data_automation: str = ""
     skip_digital: bool = True
     skip_english: bool = True
     codes_only: bool = False
@@ -121,10 +123,12 @@ def _uses(document: DocumentFacts, settings: EstimateSettings) -> Iterator[_Use]
 
 
 def _extraction(document: DocumentFacts, settings: EstimateSettings) -> Iterator[_Use]:
-    operation = "AnalyzeDocument" if settings.features else "DetectDocumentText"
-    skipped = "digital_page" if settings.skip_digital else None
-    yield _Use("extraction", "textract", operation, settings.features, document.scanned_pages)
-    yield _Use("extraction", "textract", operation, settings.features, document.digital_pages, skipped)
+    call = ("textract", "AnalyzeDocument" if settings.features else "DetectDocumentText", settings.features)
+    if settings.data_automation:
+        call = ("bedrock-data-automation-runtime", "InvokeDataAutomationAsync", settings.data_automation)
+    skipped = "digital" if settings.skip_digital else None
+    yield _Use("extraction", *call, document.scanned_pages)
+    yield _Use("extraction", *call, document.digital_pages, skipped)
 
 
 def _translation(characters: Mapping[str, int], settings: EstimateSettings) -> Iterator[_Use]:

@@ -72,7 +72,9 @@ def _textract(given: Surroundings) -> Any:
     bucket, where = _raw_folder(given.location, "textract")
     features, key = tuple(given.settings.textract_features), given.location.kms_key
     told = _textract_completions(given)
-    return TextractExtraction(given.calls(), features, bucket=bucket, prefix=where, kms_key=key, completions=told)
+    return TextractExtraction(
+        given.calls(), features, given.settings.digital_pages, bucket, where, kms_key=key, completions=told
+    )
 
 
 def _textract_completions(given: Surroundings) -> Any:
@@ -101,7 +103,14 @@ def _bedrock_data_automation(given: Surroundings) -> Any:
             "bedrock_data_automation needs MEDPIPE_DATA_AUTOMATION_PROJECT and ..._PROFILE, and a lake on S3"
         )
     return BedrockDataAutomationExtraction(
-        given.calls(), project, profile, bucket, where, location.kms_key, settings.data_automation_output
+        given.calls(),
+        project,
+        profile,
+        bucket,
+        where,
+        location.kms_key,
+        settings.data_automation_output,
+        settings.digital_pages,
     )
 
 
@@ -122,7 +131,14 @@ def _translate(given: Surroundings) -> Any:
 def _comprehend_medical(given: Surroundings) -> Any:
     from medpipe_assets.recognition.comprehend_medical import ComprehendMedicalRecognition
 
-    return ComprehendMedicalRecognition(given.calls(), codes_only=given.settings.codes_only)
+    more = given.settings.medical_operations
+    return ComprehendMedicalRecognition(
+        given.calls(),
+        given.settings.codes_only,
+        detect_phi="DetectPHI" in more,
+        rxnorm="InferRxNorm" in more,
+        snomed="InferSNOMEDCT" in more,
+    )
 
 
 def _infer_icd10cm(given: Surroundings) -> Any:

@@ -16,7 +16,7 @@ from medpipe_assets.aws.estimate import DocumentFacts
 from medpipe_assets.aws.metering import BudgetReachedError, collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.archive import members
-from medpipe_assets.extraction.media_type import SUPPORTED, ZIP, sniff
+from medpipe_assets.extraction.media_type import PDF, SUPPORTED, ZIP, sniff
 from medpipe_assets.extraction.scans import DIGITAL
 from medpipe_assets.extraction.stage import page_columns
 from medpipe_assets.extraction.textract import TextractExtraction
@@ -138,10 +138,13 @@ def _is_zip(data: bytes) -> bool:
 def count_in_lake(lake: Lake, days: Collection[dt.date] | None = None) -> Counted:
     """Count documents that are in the lake, whose pages have been read: for a backfill, of these days or of all."""
     rows = read_vouched(lake, "pages", ("document_id", "language", "method", "text"), days=days).to_pylist()
+    known = read_vouched(lake, "raw_documents", ("document_id", "media_type"), days=days).to_pylist()
+    pdfs = {row["document_id"] for row in known if row["media_type"] == PDF}
     facts: dict[str, tuple[Counter[str], Counter[str]]] = {}
     for row in rows:
         pages, characters = facts.setdefault(row["document_id"], (Counter(), Counter()))
-        pages["scanned" if row["method"] == OCR else "digital"] += 1
+        if row["method"] == OCR or row["document_id"] in pdfs:  # of other formats there is nothing to send
+            pages["scanned" if row["method"] == OCR else "digital"] += 1
         characters[row["language"]] += len(row["text"])
     return Counted([DocumentFacts(pages["digital"], pages["scanned"], dict(+texts)) for pages, texts in facts.values()])
 

@@ -33,6 +33,12 @@ _PRICED = frozenset({"TABLES", "FORMS"})
 """Features with a price of their own; LAYOUT and SIGNATURES come free with them, alone they need one in prices.tsv."""
 
 
+def option_of(features: Sequence[str]) -> str:
+    """Which of AnalyzeDocument's prices some features have; '' for DetectDocumentText's."""
+    priced = [feature for feature in features if feature in _PRICED]
+    return "+".join(priced or features).lower()
+
+
 @dataclass(frozen=True)
 class TextractExtraction:
     """ExtractionEngine: Textract for scans, a page a call, or with a bucket, many pages of a PDF in one job.
@@ -111,8 +117,7 @@ class TextractExtraction:
 
     @property
     def _option(self) -> str:
-        priced = [feature for feature in self.features if feature in _PRICED]
-        return "+".join(priced or self.features).lower()
+        return option_of(self.features)
 
     @property
     def _settings(self) -> dict[str, Any]:

@@ -15,10 +15,17 @@ from typing import Any, ClassVar, Final, Literal
 from medpipe_assets.aws import medical_text
 from medpipe_assets.aws.calls import PaidCalls
 from medpipe_assets.aws.limits import LANGUAGES
+from medpipe_assets.aws.metering import Cost, record
+from medpipe_assets.aws.prices import price, units_of_text
 from medpipe_assets.recognition.engine import Attribute, Mention, Trait
 
 CODE_VERSION: Final = "1"
 """Raise it when the same answers would give other mentions."""
+
+FULL: Final = "DetectEntitiesV2"
+CODES: Final = "InferICD10CM"
+CODES_ONLY: Final = "codes_only"
+"""reason_saved of a call to DetectEntitiesV2 that was not made."""
 
 _TRAITS: Final = {"PERTAINS_TO_FAMILY": "FAMILY_HISTORY"}
 """The service's names for what has another name here."""
@@ -65,7 +72,7 @@ class ComprehendMedicalRecognition:
     def operations(self) -> tuple[str, ...]:
         """What is called for each text, the one that mentions come from first."""
         more = (("DetectPHI", self.detect_phi), ("InferRxNorm", self.rxnorm), ("InferSNOMEDCT", self.snomed))
-        first = "InferICD10CM" if self.codes_only else "DetectEntitiesV2"
+        first = CODES if self.codes_only else FULL
         return (first, *(operation for operation, wanted in more if wanted))
 
     @property
@@ -82,10 +89,19 @@ class ComprehendMedicalRecognition:
         Raises:
             DocumentError, ConfigurationError, BudgetReachedError: as PaidCalls.call.
         """
+        if self.codes_only and text.strip():
+            self._record_saved(text)
         first, *more = (_mentions(*medical_text.ask(self.calls, o, text, self.shared)) for o in self.operations)
         for others in more:
             first = _merged(first, others)
         return sorted(first, key=lambda mention: mention.spans)
+
+    def _record_saved(self, text: str) -> None:
+        """What DetectEntitiesV2 would have cost, less what its stand-in costs here and the coder then need not pay."""
+        units = sum(units_of_text(len(part)) for _, part in medical_text.requests(FULL, text, self.shared))
+        instead = sum(units_of_text(len(part)) for _, part in medical_text.requests(CODES, text, self.shared))
+        dollars = price(medical_text.SERVICE, FULL).of(units) - price(medical_text.SERVICE, CODES).of(instead)
+        record(Cost(medical_text.SERVICE, FULL, units, medical_text.UNIT, 0.0, dollars, CODES_ONLY))
 
 
 def _mentions(entities: list[medical_text.Item], unmapped: list[medical_text.Item]) -> list[Mention]:

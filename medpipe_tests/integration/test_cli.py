@@ -221,6 +221,7 @@ def test_a_cost_is_estimated_before_a_run_and_for_documents_in_the_lake(
     assert before["documents"] == 3 and before["unreadable_documents"] == {"corrupt": 1}
     assert set(before["characters"]) == {"en", "es", "fr"}
     assert before["characters"] == after["characters"]
+    assert before["digital_pages"] == after["digital_pages"] == 0, "notes have pages, and nothing to be read by eye"
     assert {row["operation"] for row in before["operations"]} >= {"TranslateText", "DetectEntitiesV2", "InferICD10CM"}
     monkeypatch.setenv("MEDPIPE_CODES_ONLY", "true")
     cheap = json.loads(invoke("cost", "estimate", str(notes), "--json").stdout)

@@ -32,7 +32,7 @@ def test_a_scanned_spanish_page_of_3000_characters_costs_what_is_published() -> 
 def test_what_is_routed_around_a_service_is_reported_as_saved() -> None:
     found = estimate([DocumentFacts(digital_pages=2, characters={"en": 6_000})], EstimateSettings(codes_only=True))
     saved = {line.reason_saved: round(line.saved_dollars, 6) for line in found if line.reason_saved}
-    assert saved == {"digital_page": 0.003, "english": 0.09, "codes_only": 0.60}
+    assert saved == {"digital": 0.003, "english": 0.09, "codes_only": 0.60}
     assert dollars(found) == pytest.approx(0.03)
 
 
@@ -55,6 +55,14 @@ def test_options_have_their_own_prices() -> None:
     assert of(found, "DetectPHI").dollars == pytest.approx(0.014)
     with pytest.raises(ConfigurationError, match="price"):
         estimate(facts, EstimateSettings(features="queries"))
+
+
+@pytest.mark.parametrize(("output", "dollars_a_page"), [("standard", 0.01), ("custom", 0.04)])
+def test_data_automation_has_its_price_in_place_of_textracts(output: str, dollars_a_page: float) -> None:
+    facts = [DocumentFacts(scanned_pages=3, digital_pages=2)]
+    sent, saved = estimate(facts, EstimateSettings(data_automation=output))
+    assert (sent.operation, sent.dollars) == ("InvokeDataAutomationAsync", pytest.approx(3 * dollars_a_page))
+    assert (saved.reason_saved, saved.saved_dollars) == ("digital", pytest.approx(2 * dollars_a_page))
 
 
 def test_a_document_without_text_costs_no_unit_of_text() -> None:

@@ -9,6 +9,7 @@ from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.extraction.bedrock_data_automation import BedrockDataAutomationExtraction
 from medpipe_assets.extraction.textract import TextractExtraction
 from medpipe_assets.lake.location import LakeLocation
+from medpipe_assets.recognition.comprehend_medical import ComprehendMedicalRecognition
 from medpipe_assets.settings import Settings
 
 REMOTE = LakeLocation.under("s3://lake/somewhere", "/tmp/home")
@@ -26,6 +27,17 @@ def test_data_automation_works_inside_the_raw_zone() -> None:
     assert isinstance(engine, BedrockDataAutomationExtraction)
     assert (engine.bucket, engine.prefix) == ("lake", "somewhere/raw/data_automation/")
     assert (engine.project, engine.profile, engine.output) == ("arn:project", "arn:profile", "custom")
+
+
+def test_what_else_is_asked_and_which_pages_are_sent_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"profile": "aws", "digital_pages": "ocr", "medical_operations": ["DetectPHI", "InferSNOMEDCT"]}
+    engines = make_engines(Settings(**settings), LOCAL)  # type: ignore[arg-type]
+    assert isinstance(engines.extraction, TextractExtraction) and engines.extraction.digital_pages == "ocr"
+    assert isinstance(engines.recognition, ComprehendMedicalRecognition)
+    assert engines.recognition.operations == ("DetectEntitiesV2", "DetectPHI", "InferSNOMEDCT")
+    monkeypatch.setenv("MEDPIPE_MEDICAL_OPERATIONS", '["DetectPhi"]')
+    with pytest.raises(ConfigurationError, match="MEDPIPE_MEDICAL_OPERATIONS: input should be"):
+        Settings.load()
 
 
 @pytest.mark.parametrize("missing", ["data_automation_project", "data_automation_profile", ""])

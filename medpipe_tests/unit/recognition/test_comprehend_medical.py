@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medpipe_assets.aws import medical_text
 from medpipe_assets.aws.metering import collecting
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.recognition.comprehend_medical import CODED_AS, ComprehendMedicalRecognition
@@ -153,9 +154,23 @@ def test_shared_lines_are_sent_once(tmp_path: Path) -> None:
 
 def test_codes_only_never_calls_the_dear_operation() -> None:
     services = Services({"infer_icd10_cm": answer})
-    (mention,) = ComprehendMedicalRecognition(paid(services), codes_only=True).recognise("some fever", "en")
+    with collecting() as costs:
+        (mention,) = ComprehendMedicalRecognition(paid(services), codes_only=True).recognise("some fever", "en")
     assert mention.spans == ((5, 10),)
     assert [name for name, _ in services.sent] == ["infer_icd10_cm"]
+    assert {cost.reason_saved: cost.saved_dollars for cost in costs} == {"codes_only": pytest.approx(0.0095), None: 0.0}
+
+
+def test_what_codes_alone_cost_and_save_is_the_whole_bill(tmp_path: Path) -> None:
+    """Asked by both stages, the answer is paid once: paid and saved are what entities and codes would have cost."""
+    calls = paid(Services({"infer_icd10_cm": answer}), tmp_path)
+    text = "He had fever then. " * 700
+    with collecting() as costs:
+        ComprehendMedicalRecognition(calls, codes_only=True).recognise(text, "en")
+        medical_text.ask(calls, "InferICD10CM", text)
+    codes = 0.0005 * 134  # two requests, of which each ends with a unit that is not full
+    assert sum(cost.dollars for cost in costs) == pytest.approx(codes)
+    assert sum(cost.dollars + cost.saved_dollars for cost in costs) == pytest.approx(0.01 * 133 + codes)
 
 
 def test_concepts_of_other_systems_become_attributes_and_what_one_call_alone_finds_is_kept() -> None:
