@@ -14,7 +14,7 @@ from typing import Any
 
 from medpipe_assets.etlt.contract import Contract, contract_of
 from medpipe_assets.etlt.result_sql import transforms_of
-from medpipe_assets.etlt.sources import request
+from medpipe_assets.etlt.sources import received_on, request
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.progress import progress_for
 
@@ -70,7 +70,9 @@ def load_dataset(lake: Lake, dataset: str, inputs: Sequence[str], day: dt.date |
     contract = contract_of(dataset)
     today = dt.datetime.now(dt.UTC).date()
     result = LoadResult(contract, lake, day or today)
-    request(lake, contract, inputs, result.day)
+    if not request(lake, contract, inputs, result.day):
+        # All was received before: that day's load is what there is to tell, and to finish where it was cut off.
+        result.day = max(received_on(lake, contract, inputs), default=result.day)
     from medpipe_assets.defs.execution import run_dataset
 
     with progress_for(sys.stderr) as progress:

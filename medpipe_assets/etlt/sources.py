@@ -117,6 +117,17 @@ def request(
     return len(new)
 
 
+def received_on(lake: Lake, contract: Contract, uris: Iterable[str], *, clients: Clients | None = None) -> set[dt.date]:
+    """The days on which what is at the addresses now was received; as `request` for what may be raised."""
+    versions = {(a.uri, a.version) for uri in uris for a in (f.arrival for f in _listing(lake, contract, uri, clients))}
+    rows = lake.read("dataset_files", ("uri", "version", "load_date"), where=EqualTo("dataset", contract.dataset))
+    return {
+        row["load_date"]
+        for row in rows.to_pylist()
+        if (row["uri"].split(MEMBER_SEPARATOR)[0], row["version"]) in versions
+    }
+
+
 def changes(lake: Lake, contract: Contract, clients: Clients | None = None, *, uploads: str = "") -> Changes:
     """What the watched place looks like now; nothing is fetched.
 

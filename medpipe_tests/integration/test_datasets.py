@@ -81,6 +81,14 @@ def test_a_load_tells_where_every_record_went_and_a_second_changes_nothing(lake_
     assert {name: lake.snapshot_id(name) for name in first["tables"]} == before
 
 
+def test_files_that_were_loaded_on_another_day_are_told_with_that_day(lake_root: Path, tmp_path: Path) -> None:
+    file, day = write(tmp_path / "one.json", hospital()), "2026-03-01"
+    first = json.loads(medpipe("load", "facilities", str(file), "--day", day, "--json").splitlines()[0])
+    again = load("facilities", file)
+    assert again["load_date"] == first["load_date"] == day
+    assert again["rows_in"] == first["rows_in"] == 1
+
+
 def test_first_accreditation_follows_the_list_and_the_earliest_the_date(lake_root: Path, tmp_path: Path) -> None:
     load("facilities", write(tmp_path / "one.json", hospital()))
     (row,) = query("SELECT * FROM facility_metrics")
