@@ -109,7 +109,8 @@ def opened(data: bytes) -> pdfium.PdfDocument:
     """A PDF, its forms ready to be made part of its pages. PDFium is not safe for threads, neither here nor below.
 
     Raises:
-        DocumentError: encrypted, corrupt.
+        DocumentError: encrypted, corrupt; unsupported_type for a dynamic XFA form, whose page only says to open it
+            elsewhere.
     """
     start = max(data[:1024].find(b"%PDF-"), 0)  # offsets inside the file count from the header
     for content in (data, data[start:]) if start else (data,):
@@ -122,6 +123,9 @@ def opened(data: bytes) -> pdfium.PdfDocument:
         if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
             raise DocumentError(Reason.ENCRYPTED, "PDF that asks for a password") from None
         raise DocumentError(Reason.CORRUPT, f"PDFium cannot open it (code {code})") from None
+    if document.get_formtype() == raw.FORMTYPE_XFA_FULL:
+        document.close()
+        raise DocumentError(Reason.UNSUPPORTED_TYPE, "PDF that is a dynamic XFA form")
     document.init_forms()  # before any page is loaded, or the page cannot be flattened
     return document
 

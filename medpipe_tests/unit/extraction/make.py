@@ -89,6 +89,14 @@ def encrypted_pdf() -> bytes:
     return data.replace(b"/Root", entry.encode())
 
 
+def xfa_pdf() -> bytes:
+    """A form that is in no page: its one page asks for another reader."""
+    data = pdf([note_page(["Please wait. If this message is not replaced, your viewer cannot show the form."])])
+    entry = b"/NeedsRendering true /AcroForm << /Fields [] /XFA [(template) (none)] >> /Type /Catalog"
+    assert data.count(b"/Type /Catalog") == 1
+    return data.replace(b"/Type /Catalog", entry)
+
+
 def _file(objects: list[bytes]) -> bytes:
     out = bytearray(b"%PDF-1.4\n")
     offsets = []

@@ -7,7 +7,7 @@ from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction import pdfium
 from medpipe_assets.extraction.engine import Page
 from medpipe_tests.unit.extraction.checks import assert_sound
-from medpipe_tests.unit.extraction.make import NOTE, Scan, Text, encrypted_pdf, font, note_page, pdf, picture
+from medpipe_tests.unit.extraction.make import NOTE, Scan, Text, encrypted_pdf, font, note_page, pdf, picture, xfa_pdf
 
 
 def first(data: bytes) -> Page:
@@ -99,6 +99,12 @@ def test_columns_of_prose_are_read_one_after_the_other() -> None:
 def test_a_blank_page_is_a_page_without_words() -> None:
     page = first(pdf([[], note_page()]))
     assert (page.text, len(page.words), page.method) == ("", 0, "text_layer")
+
+
+def test_a_form_that_is_in_no_page_is_not_taken_for_its_placeholder() -> None:
+    with pytest.raises(DocumentError) as caught:
+        pdfium.extract(xfa_pdf())
+    assert caught.value.reason is Reason.UNSUPPORTED_TYPE
 
 
 def test_an_encrypted_file_says_so() -> None:

@@ -324,7 +324,12 @@ def test_a_page_that_is_refused_fails_alone_and_a_service_that_is_away_fails_the
 
 
 @pytest.mark.parametrize(
-    "data, reason", [(make.encrypted_pdf(), Reason.ENCRYPTED), (b"%PDF-1.4 nothing", Reason.CORRUPT)]
+    "data, reason",
+    [
+        (make.encrypted_pdf(), Reason.ENCRYPTED),
+        (b"%PDF-1.4 nothing", Reason.CORRUPT),
+        (make.xfa_pdf(), Reason.UNSUPPORTED_TYPE),
+    ],
 )
 def test_a_pdf_that_cannot_be_opened_is_not_sent(data: bytes, reason: Reason) -> None:
     with pytest.raises(DocumentError) as error:
