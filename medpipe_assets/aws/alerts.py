@@ -174,10 +174,11 @@ def _is_after(line: bytes, key: str, moment: dt.datetime) -> bool:
 
 @dataclass(frozen=True)
 class SentInBucket:
-    """An object an alert under `s3://bucket/prefix`, overwritten each time it is sent."""
+    """An object an alert under `s3://bucket/prefix`, overwritten each time it is sent; with a key, encrypted by it."""
 
     clients: Clients
     root: str
+    kms_key: str = ""
 
     def since(self, alert: Alert, moment: dt.datetime) -> bool:
         try:
@@ -191,8 +192,9 @@ class SentInBucket:
         return _is_after(data, alert.key, moment)
 
     def note(self, alert: Alert, message: str) -> None:
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key} if self.kms_key else {}
         try:
-            self.clients.client("s3").put_object(**self._object(alert), Body=message.encode())
+            self.clients.client("s3").put_object(**self._object(alert), **encryption, Body=message.encode())
         except (ClientError, BotoCoreError) as error:
             raise translated(error, "s3", "PutObject") from None
 

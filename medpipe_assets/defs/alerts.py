@@ -100,7 +100,7 @@ def failures_in(instance: dg.DagsterInstance, run_id: str) -> Iterator[Failed]:
 def alerts_for(settings: Settings, location: LakeLocation, clients: Clients, level: int = logging.WARNING) -> Alerts:
     """Log and file; with MEDPIPE_ALERT_TOPIC its subscribers, too. What was sent is remembered beside the lake."""
     sent = (
-        SentInBucket(clients, f"{location.zone('staging')}/alerts")
+        SentInBucket(clients, f"{location.zone('staging')}/alerts", location.kms_key)
         if location.is_remote
         else SentInFile(location.home / "alerts.jsonl")
     )

@@ -128,6 +128,13 @@ def test_processes_that_share_no_disk_share_a_bucket(bucket: str) -> None:
     assert Alerts(SentInBucket(Clients(REGION), f"s3://{bucket}/alerts"), [listener], now=clock).send(ALERT)
 
 
+def test_an_alerts_record_is_encrypted_with_the_lakes_key(bucket: str) -> None:
+    clients = Clients(REGION)
+    SentInBucket(clients, f"s3://{bucket}/alerts", "alias/lake").note(ALERT, "{}")
+    kept = clients.client("s3").head_object(Bucket=bucket, Key=f"alerts/{ALERT.key}.json")
+    assert (kept["ServerSideEncryption"], kept["SSEKMSKeyId"]) == ("aws:kms", "alias/lake")
+
+
 def test_a_bucket_that_is_not_there_does_not_keep_an_alert_back(aws: None) -> None:
     listener = Listener()
     assert Alerts(SentInBucket(Clients(REGION), "s3://absent"), [listener]).send(ALERT)
