@@ -23,12 +23,14 @@ class DocumentFacts:
         scanned_pages: pages that need OCR.
         characters: of the text that is known, by language ('en', 'es', ...).
         unread_pages: pages whose text is in no `characters`, since they have to go through OCR first.
+        pages: with text, read or not: Comprehend Medical is asked about each by itself.
     """
 
     digital_pages: int = 0
     scanned_pages: int = 0
     characters: Mapping[str, int] = field(default_factory=dict)
     unread_pages: int = 0
+    pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _uses(document: DocumentFacts, settings: EstimateSettings) -> Iterator[_Use]
         yield from _extraction(document, settings)
     if settings.translation:
         yield from _translation(characters, settings)
-    yield from _medical(sum(characters.values()), settings)
+    yield from _medical(sum(characters.values()), document.pages, settings)
 
 
 def _extraction(document: DocumentFacts, settings: EstimateSettings) -> Iterator[_Use]:
@@ -137,7 +139,7 @@ def _translation(characters: Mapping[str, int], settings: EstimateSettings) -> I
         yield _Use("translation", "translate", "TranslateText", "", count, skipped)
 
 
-def _medical(characters: int, settings: EstimateSettings) -> Iterator[_Use]:
+def _medical(characters: int, pages: int, settings: EstimateSettings) -> Iterator[_Use]:
     if not characters:
         return
     operations: list[tuple[str, str, str | None]] = []
@@ -147,10 +149,10 @@ def _medical(characters: int, settings: EstimateSettings) -> Iterator[_Use]:
     if settings.coding or (settings.recognition and settings.codes_only):
         operations.append(("coding", "InferICD10CM", None))
     for stage, operation, skipped in operations:
-        yield _Use(stage, "comprehendmedical", operation, "", _units(operation, characters), skipped)
+        yield _Use(stage, "comprehendmedical", operation, "", _units(operation, characters, pages), skipped)
 
 
-def _units(operation: str, characters: int) -> int:
+def _units(operation: str, characters: int, pages: int) -> int:
     """Units of a document's text: each of its requests may end with a unit that is not full."""
-    requests = math.ceil(characters / limit("comprehendmedical", operation, "text"))
+    requests = max(pages, math.ceil(characters / limit("comprehendmedical", operation, "text")))
     return units_of_text(characters) + requests - 1

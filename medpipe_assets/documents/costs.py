@@ -92,7 +92,8 @@ def facts_of(data: bytes) -> DocumentFacts:
     for language, text in zip(columns["language"], columns["text"], strict=True):
         characters[language] += len(text)
     digital = sum(cost.reason_saved == DIGITAL for cost in saved)
-    return DocumentFacts(digital, rehearsal.pages, dict(+characters), rehearsal.pages)
+    with_text = sum(map(bool, columns["text"])) + rehearsal.pages
+    return DocumentFacts(digital, rehearsal.pages, dict(+characters), rehearsal.pages, max(1, with_text))
 
 
 def count(uris: Iterable[str], fetch: Callable[[str], bytes]) -> Counted:
@@ -145,8 +146,14 @@ def count_in_lake(lake: Lake, days: Collection[dt.date] | None = None) -> Counte
         pages, characters = facts.setdefault(row["document_id"], (Counter(), Counter()))
         if row["method"] == OCR or row["document_id"] in pdfs:  # of other formats there is nothing to send
             pages["scanned" if row["method"] == OCR else "digital"] += 1
+        pages["with text"] += bool(row["text"])
         characters[row["language"]] += len(row["text"])
-    return Counted([DocumentFacts(pages["digital"], pages["scanned"], dict(+texts)) for pages, texts in facts.values()])
+    return Counted(
+        [
+            DocumentFacts(pages["digital"], pages["scanned"], dict(+texts), pages=max(1, pages["with text"]))
+            for pages, texts in facts.values()
+        ]
+    )
 
 
 # --- after it ---------------------------------------------------------------------------------------------------------

@@ -42,6 +42,11 @@ def test_a_page_that_is_not_read_yet_is_guessed() -> None:
     assert of(found, "DetectEntitiesV2").units == 60
 
 
+def test_each_page_may_end_with_a_unit_that_is_not_full() -> None:
+    found = estimate([DocumentFacts(characters={"en": 1_000}, pages=4)], EstimateSettings())
+    assert of(found, "DetectEntitiesV2").units == of(found, "InferICD10CM").units == 13
+
+
 def test_stages_that_are_not_on_aws_cost_nothing() -> None:
     facts = [DocumentFacts(scanned_pages=3, characters={"de": 9_000})]
     local = EstimateSettings(extraction=False, translation=False, recognition=False)
