@@ -76,13 +76,14 @@ class GlueTables:
 
     Attributes:
         client: makes a client of a service.
-        region, endpoint: of S3, for Iceberg's own reader.
+        region, endpoint, credentials: of S3, for Iceberg's own reader, as the environment names them.
     """
 
     client: Callable[[str], Any]
     objects: Objects
     region: str
     endpoint: str | None
+    credentials: Mapping[str, str]
 
     def find(self, name: Name) -> TableData:
         """A table's data.
@@ -107,7 +108,12 @@ class GlueTables:
         return self._plain(table)
 
     def _iceberg(self, metadata: str, snapshot: int | None) -> ParquetFiles:
-        properties = {"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO", "s3.region": self.region}
+        properties = {
+            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+            "s3.region": self.region,
+            "s3.access-key-id": self.credentials["AWS_ACCESS_KEY_ID"],
+            "s3.secret-access-key": self.credentials["AWS_SECRET_ACCESS_KEY"],
+        }
         if self.endpoint:
             properties["s3.endpoint"] = self.endpoint
         table = StaticTable.from_metadata(metadata, properties)

@@ -63,7 +63,7 @@ def stand_up(
 
 
 def _glue(endpoint: str | None, objects: Objects) -> GlueTables:
-    return GlueTables(lambda service: _client(service, endpoint), objects, REGION, endpoint)
+    return GlueTables(lambda service: _client(service, endpoint), objects, REGION, endpoint, CREDENTIALS)
 
 
 def _client(service: str, endpoint: str | None, key: str = CREDENTIALS["AWS_ACCESS_KEY_ID"]) -> Any:
