@@ -304,6 +304,23 @@ def test_codes_alone_are_the_same_codes_without_the_dear_call(
     )
 
 
+def test_a_call_that_is_not_allowed_stops_the_run_and_is_no_documents_fault(
+    settled: Run, stand: Callable[..., Run], notes: Path
+) -> None:
+    denied = {"comprehendmedical:InferICD10CM"}
+    run = stand(denied=denied)
+    run.graph.receive(notes)
+    result = run.materialise()
+    assert not result.success
+    said = [str(event.step_failure_data.error) for event in result.filter_events(lambda e: e.is_step_failure)]
+    assert said and all("InferICD10CM: AccessDenied" in text for text in said)
+    assert not run.graph.rows("quarantine") and run.graph.rows("entities") and not run.graph.rows("icd10_mappings")
+    denied.clear()
+    assert run.materialise().success
+    assert run.billed() == settled.billed() == run.paid()
+    assert results(run.graph) == results(settled.graph)
+
+
 def test_documents_wait_out_a_service_that_is_down(settled: Run, stand: Callable[..., Run], notes: Path) -> None:
     plan = FaultPlan(outages=[Outage("comprehendmedical", 0, 10**6)])
     run = stand(faults=plan)
