@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from medpipe_assets.aws.metering import BudgetReachedError
-from medpipe_assets.defs.documents import assets
 from medpipe_assets.defs.alerts import failed_run_alerts, finished_run_alerts
+from medpipe_assets.defs.documents import assets
 from medpipe_assets.defs.execution import dagster_home
 from medpipe_assets.defs.resources import resources
 from medpipe_assets.lake.lake import Lake

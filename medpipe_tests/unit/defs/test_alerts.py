@@ -12,7 +12,6 @@ import pytest
 
 from medpipe_assets.aws.alerts import Kind, Severity
 from medpipe_assets.aws.metering import BudgetReachedError
-from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.alerts import (
     COMMAND_LINE,
     QUARANTINE_CHECK,
@@ -21,6 +20,7 @@ from medpipe_assets.defs.alerts import (
     failed_run_alerts,
     finished_run_alerts,
 )
+from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.resources import LakeResource, private_errors
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.lake import quarantine

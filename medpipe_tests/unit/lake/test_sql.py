@@ -58,5 +58,8 @@ def test_a_table_that_was_never_written_is_empty(lake: Lake) -> None:
 def test_sql_as_of_a_time_before_everything_sees_nothing(lake: Lake) -> None:
     fill(lake)
     assert (
-        lake_warehouse(lake, Scope(dt.datetime.now(dt.UTC) - dt.timedelta(days=1))).query("select * from pages").num_rows == 0
+        lake_warehouse(lake, Scope(dt.datetime.now(dt.UTC) - dt.timedelta(days=1)))
+        .query("select * from pages")
+        .num_rows
+        == 0
     )
