@@ -59,7 +59,8 @@ def load(
     """Load a day's flat records into the dataset's table, if its checks pass; a load that stands already is left alone.
 
     With load_mode 'merge' the day's rows of before are replaced, and of rows with the same key the best stands,
-    whatever the order of the loads. With 'full' the load becomes the table, unless a newer day's did.
+    whatever the order of the loads. With 'full' the load becomes the table, unless a newer day's did. Rejects and
+    history are those of the last load that was tried, so that one can see why its checks did not pass.
 
     Args:
         memory_limit: DuckDB's; beyond it, it spills into the lake's scratch.
