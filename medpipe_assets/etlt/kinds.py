@@ -272,9 +272,22 @@ def _list_of(inner: Kind, name: str) -> Kind:
 
 
 def _row_of(parts: Mapping[str, Kind], name: str) -> Kind:
-    """A row; what is no JSON object is none. The lambda is there to read the text once."""
+    """A row; what is no JSON object is none. The lambda is there to read the text once.
+
+    Keys are compared as headers are. What has each key as it is written here is read as it stands; where one is
+    missing, it is looked for under other spellings.
+    """
     form = literal("{" + ", ".join(f'"{part}": "VARCHAR"' for part in parts) + "}")
-    row = f"[try(from_json(case when starts_with({{x}}, '{{') then {{x}} end, {form}))]"
+    as_it_stands = f"try(from_json(case when starts_with({{x}}, '{{') then {{x}} end, {form}))"
+    respelled, missing = "{x}", " or ".join(f'{name}."{part}" is null' for part in parts)
+    for part in parts:
+        spellings = literal(f'(?i)"[ _.-]*{"[ _.-]*".join(part.split("_"))}[ _.-]*"\\s*:')
+        spelled = literal(f'"{part}":')
+        respelled = f"regexp_replace({respelled}, {spellings}, {spelled}, 'g')"
+    row = (
+        f"list_transform([{as_it_stands}], lambda {name}: case when {name} is not null and ({missing}) "
+        f"then coalesce(try(from_json({respelled}, {form})), {name}) else {name} end)"
+    )
     texts = {part: text_of(f'{name}."{part}"') for part in parts}
     values = ", ".join(f'"{part}" := {kind.of(texts[part])}' for part, kind in parts.items())
     lost = " + ".join(filter(None, (_lost(kind, texts[part]) for part, kind in parts.items()))) or "0"

@@ -71,7 +71,6 @@ def test_facilities(lake: Lake, loaded: Loading) -> None:
     assert states == {"NH": (2, 1), "OK": (2, 1), "UNKNOWN": (1, 0), "VT": (1, 0)}
 
 
-@pytest.mark.xfail(strict=True, reason="within lists, kinds compare keys by their case")
 def test_keys_in_other_cases_are_the_same_keys(lake: Lake, loaded: Loading) -> None:
     loaded("facilities", SAMPLES / "facilities")
     (metrics,) = rows(lake, "SELECT * FROM facility_metrics WHERE facility_id = 'TX-302'")

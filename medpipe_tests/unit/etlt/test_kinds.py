@@ -1,6 +1,7 @@
 """Kinds: each text by hand. What does not fit is null: never rounded, never another day, never a guess."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -208,3 +209,10 @@ def test_a_kind_that_is_none_is_refused() -> None:
             kind_of(name)
     with pytest.raises(ValueError, match="may have"):
         type_of("array(json)")
+
+
+@pytest.mark.parametrize("key", ["lab_name", "Lab_Name", "LAB NAME", "labName", "lab-name"])
+def test_keys_inside_a_list_are_compared_as_headers_are(connection: duckdb.DuckDBPyConnection, key: str) -> None:
+    text = json.dumps([{key: 'say "lab_name": x', "site": "S"}])
+    found = value(connection, "array(row(lab_name varchar, site varchar))", text)
+    assert found == [{"lab_name": 'say "lab_name": x', "site": "S"}]
