@@ -1,6 +1,6 @@
 """Parquet files for an Iceberg table, written by DuckDB: with the table's field ids, a partition a file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from medpipe_assets.etlt.typed import listed, quoted
 
 FILE_BYTES = "32MB"
 """A partition has a second file from about there on: a merge that meets one row of a file writes the file anew."""
+
+
+_PARTITION = "_partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,20 @@ def write(
     options = [f"FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '{FILE_BYTES}'", f"FIELD_IDS {{{ids}}}"]
     columns = tuple(partition_by)
     if columns:
-        options.append(f"PARTITION_BY ({listed(columns)}), WRITE_PARTITION_COLUMNS true")
+        # DuckDB names folders by the values; these may be of any length, and are nobody's business.
+        sql = f"SELECT *, hash({listed(columns)}) AS {_PARTITION} FROM ({sql})"
+        options.append(f"PARTITION_BY ({_PARTITION})")
     written = connection.execute(f"COPY ({sql}) TO {literal(str(folder))} ({', '.join(options)}, RETURN_STATS true)")
     return [
-        Written(Path(path), rows, "/".join(str((partition or {}).get(column)) for column in columns))
-        for path, rows, _, _, _, partition, *_ in written.fetchall()
+        Written(Path(path), rows, "/".join(_only_value(statistics, column) for column in columns))
+        for path, rows, _, _, statistics, *_ in written.fetchall()
         if rows
     ]
+
+
+def _only_value(statistics: Mapping[str, Mapping[str, str]], column: str) -> str:
+    """The value that a column has in a whole file, as text."""
+    return statistics.get(quoted(column), {}).get("min", "null")
 
 
 def _field_id(field: NestedField) -> str:

@@ -31,6 +31,8 @@ PLACE_OF_MARK = f"{MARK} >> {CODE_BITS}"
 FILE_OF_PLACE = f"{PLACE} >> {ROW_BITS}"
 ROW_OF_PLACE = f"{PLACE} & {2**ROW_BITS - 1}"
 MISSING, INVALID = "missing", "invalid"
+MAX_PARTITION_BYTES = 200
+"""Parquet's statistics, by which Iceberg knows the partition of a file, have no longer texts (DuckDB cuts at 256)."""
 _AS_OF = re.compile(r"(?<![:\w]):as_of\b")
 _TYPES = {
     pa.string(): "VARCHAR",
@@ -199,6 +201,8 @@ class TypedRecords:
             if field.invalid == "reject" and _may_not_fit(field.kind)
         ]
         found += [Fault(name, MISSING, f"{quoted(name)} IS NULL") for name in self.contract.primary_key]
+        texts = [name for name in self.contract.partition_by if self.types[name] == pa.string()]
+        found += [Fault(name, INVALID, f"strlen({quoted(name)}) > {MAX_PARTITION_BYTES}") for name in texts]
         return found + [
             Fault(None, name, _broken(name)) for name, rule in self.contract.rules.items() if rule.otherwise == "reject"
         ]
@@ -214,7 +218,10 @@ class TypedRecords:
         fields = self.contract.fields.items()
         judged = [name for name, field in fields if field.required or _may_not_fit(field.kind)]
         columns = [*self.contract.primary_key, *(name for name, _ in self.contract.order_terms)]
-        names = dict.fromkeys([*columns, *(n for n in judged if _may_not_fit(self.contract.fields[n].kind))])
+        partitions = self.contract.partition_by
+        names = dict.fromkeys(
+            [*columns, *partitions, *(n for n in judged if _may_not_fit(self.contract.fields[n].kind))]
+        )
         rules = [_rule(name) for name in self.contract.rules]
         codes = [f"WHEN {fault.condition} THEN {n}" for n, fault in enumerate(self.faults, len(self.removals) + 1)]
         codes += [f"WHEN {_broken(name)} THEN {n}" for n, name in enumerate(self.removals, 1)]

@@ -184,6 +184,19 @@ def test_a_key_that_moves_to_another_partition_leaves_no_second_row(tmp_path: Pa
     assert rows_of(lake, "clinics", "id", "state") == [("001", "CA"), ("002", "TX")]
 
 
+def test_partitions_may_have_any_value_but_endless_ones(tmp_path: Path) -> None:
+    odd = contract(partition_by=("name", "beds"), primary_key=("id",), checks={}, rules={})
+    lake = lake_of(tmp_path, odd)
+    names = [None, "a/b é*%20='\"", "ñ" * 100, "x" * 201]
+    put_file(lake, odd, [clinic(n, name=name, beds=["", "3"][n % 2]) for n, name in enumerate(names)])
+    report = load_of(lake, odd)
+    assert report.rejected_by_reason == {"invalid": 1}
+    assert rows_of(lake, "dataset_rejects", "column") == [("name",)]
+    put_file(lake, odd, [clinic(1, name="b", since="2021-01-01")], day=DAYS[1])
+    load_of(lake, odd, DAYS[1])
+    assert dict(rows_of(lake, "clinics", "id", "name")) == {"000": None, "001": "b", "002": names[2]}
+
+
 def test_a_closed_account_goes_and_no_older_record_brings_it_back(lake: Lake, clinics: Contract) -> None:
     put_file(lake, clinics, [clinic(1), clinic(2)])
     load_of(lake, clinics)
