@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         default="text_layer",
         description="digital PDF pages under AWS engines: text_layer reads them here; ocr sends them",
     )
+    send_blank_pages: bool = Field(default=False, description="blank scans are sent to AWS engines, too")
+    stored_answers: bool = Field(
+        default=True,
+        description="false: each answer is asked and paid for anew, and none is kept, not even for a rerun",
+    )
     medical_operations: list[Literal["DetectPHI", "InferRxNorm", "InferSNOMEDCT"]] = Field(
         default_factory=list, description="what else Comprehend Medical is asked, as JSON: DetectPHI, ..."
     )

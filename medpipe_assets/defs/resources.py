@@ -60,7 +60,9 @@ def _paid_calls(settings: Settings, location: LakeLocation) -> Any:
     clients = Clients(settings.region, retry_mode="standard", pool_connections=max(10, settings.threads))
     return PaidCalls(
         clients,
-        ResponseStore(f"{location.zone('raw')}/responses", clients, location.kms_key),
+        ResponseStore(f"{location.zone('raw')}/responses", clients, location.kms_key)
+        if settings.stored_answers
+        else None,
         RateLimits({**DEFAULT_PER_SECOND, **settings.requests_per_second}),
         Budget(settings.budget_dollars),
     )
@@ -73,7 +75,14 @@ def _textract(given: Surroundings) -> Any:
     features, key = tuple(given.settings.textract_features), given.location.kms_key
     told = _textract_completions(given)
     return TextractExtraction(
-        given.calls(), features, given.settings.digital_pages, bucket, where, kms_key=key, completions=told
+        given.calls(),
+        features,
+        given.settings.digital_pages,
+        bucket,
+        where,
+        kms_key=key,
+        completions=told,
+        send_blank=given.settings.send_blank_pages,
     )
 
 
@@ -111,6 +120,7 @@ def _bedrock_data_automation(given: Surroundings) -> Any:
         location.kms_key,
         settings.data_automation_output,
         settings.digital_pages,
+        settings.send_blank_pages,
     )
 
 

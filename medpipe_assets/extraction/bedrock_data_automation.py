@@ -49,6 +49,7 @@ class BedrockDataAutomationExtraction:
         kms_key: encrypts those files; empty for the bucket's own default.
         output: what a page is charged as: 'custom' where the project has blueprints.
         digital_pages: 'text_layer' reads digital PDF pages here; 'ocr' sends them too.
+        send_blank: blank scans are sent, too.
     """
 
     io_bound: ClassVar[bool] = True
@@ -60,6 +61,7 @@ class BedrockDataAutomationExtraction:
     kms_key: str = ""
     output: Literal["standard", "custom"] = "standard"
     digital_pages: scans.DigitalPages = "text_layer"
+    send_blank: bool = False
 
     @property
     def name(self) -> str:
@@ -68,7 +70,8 @@ class BedrockDataAutomationExtraction:
     @property
     def version(self) -> str:
         """Code version, project, routing, and the embedded readers' version, since they read what is not sent."""
-        return f"{CODE_VERSION} {self.project} digital_pages={self.digital_pages} {EmbeddedExtraction().version}"
+        routing = f"digital_pages={self.digital_pages}{' send_blank' if self.send_blank else ''}"
+        return f"{CODE_VERSION} {self.project} {routing} {EmbeddedExtraction().version}"
 
     def extract(self, data: bytes, media_type: str) -> Extraction:
         """Read a document. What only another try can mend (a service away) fails the whole of it, so that it is tried.
@@ -83,11 +86,16 @@ class BedrockDataAutomationExtraction:
         return scans.extracted(lambda: self._pdf(data) if media_type == types.PDF else self._pictures(data, media_type))
 
     def _pictures(self, data: bytes, media_type: str) -> Iterator[Page | DocumentError]:
-        return self._read(data, scans.planned_pictures(data, media_type, MOST_IMAGE), scans.pdf_of_images)
+        return self._read(
+            data, scans.planned_pictures(data, media_type, MOST_IMAGE, send_blank=self.send_blank), scans.pdf_of_images
+        )
 
     def _pdf(self, data: bytes) -> Iterator[Page | DocumentError]:
         with scans.opened(data) as (document, count):
-            planned = (scans.planned_page(document, number, self.digital_pages) for number in range(1, count + 1))
+            planned = (
+                scans.planned_page(document, number, self.digital_pages, send_blank=self.send_blank)
+                for number in range(1, count + 1)
+            )
             most = limit(SERVICE, START, "document")
             yield from self._read(
                 data, planned, lambda sent: scans.pdf_of(document, [scan.number for scan in sent], most)

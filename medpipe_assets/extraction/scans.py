@@ -108,7 +108,12 @@ def opened(data: bytes) -> Iterator[tuple[pypdfium2.PdfDocument, int]]:
 
 
 def planned_page(
-    document: pypdfium2.PdfDocument, number: int, digital_pages: DigitalPages, most: int | None = None
+    document: pypdfium2.PdfDocument,
+    number: int,
+    digital_pages: DigitalPages,
+    most: int | None = None,
+    *,
+    send_blank: bool = False,
 ) -> Planned:
     """A page of a PDF: read, failed, or a scan, with an image where `most` says how many bytes that may have."""
     with _ONE_AT_A_TIME:
@@ -116,17 +121,17 @@ def planned_page(
     if not isinstance(looked_at, tuple):
         return looked_at
     size, turn, picture = looked_at
-    return _unless_blank(number, size, turn, picture, most)
+    return _unless_blank(number, size, turn, picture, most, send_blank)
 
 
-def planned_pictures(data: bytes, media_type: str, most: int) -> Iterator[Planned]:
+def planned_pictures(data: bytes, media_type: str, most: int, *, send_blank: bool = False) -> Iterator[Planned]:
     """The pages of a picture file, their images of at most so many bytes."""
     for number, picture in enumerate(images.pictures(data, media_type), start=1):
         if isinstance(picture, DocumentError):
             yield picture
         else:
             height, width = picture.shape[:2]
-            yield _unless_blank(number, (width, height), 0, picture, most)
+            yield _unless_blank(number, (width, height), 0, picture, most, send_blank)
 
 
 def pdf_of(document: pypdfium2.PdfDocument, numbers: Sequence[int], most: int) -> bytes:
@@ -201,8 +206,10 @@ def _looked_at(
     return page.get_size(), page.get_rotation(), pdfium.rendered(page)
 
 
-def _unless_blank(number: int, size: tuple[float, float], turn: int, picture: Picture, most: int | None) -> Planned:
-    if is_blank(picture):
+def _unless_blank(
+    number: int, size: tuple[float, float], turn: int, picture: Picture, most: int | None, send_blank: bool
+) -> Planned:
+    if not send_blank and is_blank(picture):
         return Page(number, *size, turn, "ocr", "", Words())
     if most is None:
         return Scan(number, size, turn)

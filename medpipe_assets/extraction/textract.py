@@ -52,6 +52,7 @@ class TextractExtraction:
         job_pages: from so many pages on a PDF goes as a job. Page by page, a page that another document had is found
             in the store; as a job, only the same pages of the same document are.
         completions: tells the ends of jobs; None asks after them.
+        send_blank: blank scans are sent, too.
     """
 
     io_bound: ClassVar[bool] = True
@@ -63,6 +64,7 @@ class TextractExtraction:
     kms_key: str = ""
     job_pages: int = 2
     completions: Completions | None = None
+    send_blank: bool = False
 
     @property
     def name(self) -> str:
@@ -72,7 +74,8 @@ class TextractExtraction:
     def version(self) -> str:
         """Code version, features, routing, and the embedded readers' version, since they read what is not sent."""
         features = "+".join(sorted(self.features)) or "text"
-        return f"{CODE_VERSION} {features} digital_pages={self.digital_pages} {EmbeddedExtraction().version}"
+        routing = f"digital_pages={self.digital_pages}{' send_blank' if self.send_blank else ''}"
+        return f"{CODE_VERSION} {features} {routing} {EmbeddedExtraction().version}"
 
     def extract(self, data: bytes, media_type: str) -> Extraction:
         """Read a document. What only another try can mend (a service away) fails the whole of it, so that it is tried.
@@ -86,7 +89,7 @@ class TextractExtraction:
         return scans.extracted(lambda: self._pdf(data) if media_type == types.PDF else self._pictures(data, media_type))
 
     def _pictures(self, data: bytes, media_type: str) -> Iterator[Page | DocumentError]:
-        for planned in scans.planned_pictures(data, media_type, self._most):
+        for planned in scans.planned_pictures(data, media_type, self._most, send_blank=self.send_blank):
             yield self._read(planned)
 
     def _pdf(self, data: bytes) -> Iterator[Page | DocumentError]:
@@ -94,7 +97,7 @@ class TextractExtraction:
             as_job = bool(self.bucket) and count >= self.job_pages
             found: list[Scan] = []
             for number in range(1, count + 1):
-                planned = scans.planned_page(document, number, self.digital_pages, None if as_job else self._most)
+                planned = self._planned(document, number, None if as_job else self._most)
                 if as_job and isinstance(planned, Scan):
                     found.append(planned)
                 else:
@@ -122,6 +125,9 @@ class TextractExtraction:
     @property
     def _settings(self) -> dict[str, Any]:
         return {"FeatureTypes": sorted(self.features)} if self.features else {}
+
+    def _planned(self, document: pypdfium2.PdfDocument, number: int, most: int | None) -> scans.Planned:
+        return scans.planned_page(document, number, self.digital_pages, most, send_blank=self.send_blank)
 
     def _read(self, planned: Planned) -> Page | DocumentError:
         """A planned page; one that is to be sent is sent by itself."""
@@ -192,7 +198,7 @@ class TextractExtraction:
         """A job's page, sent by itself where the service was at fault: asking after the job again would not mend it."""
         if isinstance(result, Page) or result.page is None or result.reason not in RETRIED_BY_THEMSELVES:
             return result
-        return self._read(scans.planned_page(document, result.page, self.digital_pages, self._most))
+        return self._read(self._planned(document, result.page, self._most))
 
 
 def _pages(

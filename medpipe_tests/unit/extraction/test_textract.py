@@ -258,6 +258,14 @@ def test_digital_pages_can_be_sent_all_the_same() -> None:
     assert texts(engine.extract(make.pdf([make.note_page()]), media_type.PDF)) == [(1, "read by service")]
 
 
+def test_blank_sheets_can_be_sent_all_the_same() -> None:
+    services = Services({"detect_document_text": sync})
+    plain, sending = TextractExtraction(paid(services)), TextractExtraction(paid(services), send_blank=True)
+    assert len(sending.extract(scanned_pdf("one", ""), media_type.PDF).pages) == 2
+    assert len(services.sent) == 2
+    assert sending.version != plain.version
+
+
 def test_scanned_pages_are_sent_one_by_one_and_blank_sheets_are_not() -> None:
     services = Services({"detect_document_text": sync})
     with collecting() as costs:
