@@ -8,7 +8,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ def served() -> Iterator[str]:
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        make_bucket(BUCKET)
+        with suppress(boto3.client("s3").exceptions.BucketAlreadyOwnedByYou):  # moto's state outlives its server
+            make_bucket(BUCKET)
         try:
             yield url
         finally:
