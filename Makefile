@@ -58,7 +58,7 @@ test-spark: setup ## Run the tests of Spark (adds the extra `spark`, 340 MB; Jav
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m spark
 
 test-all: setup ## Run the tests, the long ones and those of Spark too
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: setup ## Start the web UI on the same lake, with the daemon that watches the inbox
 	@mkdir -p "$(LAKE)" && export MEDPIPE_LAKE="$$(cd "$(LAKE)" && pwd)" && \

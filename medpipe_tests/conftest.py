@@ -5,8 +5,9 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("medpipe", deadline=None, print_blob=True)
-settings.load_profile("medpipe")
+settings.register_profile("quick", deadline=None, print_blob=True, max_examples=30)
+settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=200)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(autouse=True)

@@ -89,22 +89,6 @@ def test_files_that_were_loaded_on_another_day_are_told_with_that_day(lake_root:
     assert again["rows_in"] == first["rows_in"] == 1
 
 
-def test_first_accreditation_follows_the_list_and_the_earliest_the_date(lake_root: Path, tmp_path: Path) -> None:
-    load("facilities", write(tmp_path / "one.json", hospital()))
-    (row,) = query("SELECT * FROM facility_metrics")
-    assert row["expiry_date_of_first_accreditation"] == "2031-12-31"
-    assert row["earliest_accreditation_expiry"] == "2030-06-30"
-    assert row["number_of_offered_services"] == 1
-
-
-def test_the_later_upload_of_a_facility_wins_and_the_earlier_is_kept(lake_root: Path, tmp_path: Path) -> None:
-    load("facilities", write(tmp_path / "one.json", hospital()))
-    told = load("facilities", write(tmp_path / "two.json", hospital(employee_count=13)))
-    assert told["rows_out"] == 1
-    assert query("SELECT employee_count FROM facilities") == [{"employee_count": 13}]
-    assert query("SELECT employee_count FROM facilities_history") == [{"employee_count": 12}]
-
-
 def test_results_are_there_as_files_with_what_they_were_made_from(lake_root: Path, tmp_path: Path) -> None:
     load("facilities", write(tmp_path / "one.json", hospital()))
     told = json.loads((lake_root / "staging/results/facility_metrics/facility_metrics.json").read_text())

@@ -50,6 +50,7 @@ def run(lake: Lake, transform: Transform, engine: str, aws: Aws) -> Any:
     )
 
 
+@pytest.mark.long
 def test_athena_makes_the_tables_that_duckdb_makes_and_says_what_it_scanned(
     lake: Lake, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

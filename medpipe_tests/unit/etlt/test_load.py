@@ -362,6 +362,7 @@ def two_days(folder: Path, stated: Contract) -> None:
     load(lake, stated, DAYS[0], run_id="a run")
 
 
+@pytest.mark.long
 def test_a_load_killed_anywhere_comes_out_the_same_when_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
