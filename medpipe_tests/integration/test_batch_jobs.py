@@ -104,7 +104,7 @@ def day(moto_server: MotoServer, tmp_path: Path) -> Iterator[Callable[[], Day]]:
     moto_server.forget()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_batch_jobs_give_the_tables_and_the_bill_of_calls_and_pay_once_though_the_run_is_killed(
     day: Callable[[], Day], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -428,7 +428,7 @@ def expected_rows(files: Sequence[tuple[dt.date, Sequence[Record]]]) -> tuple[li
     return sorted((entry[2] for entry in stands), key=repr), sorted(others, key=repr)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES, seed=st.randoms(use_true_random=False), history=st.booleans())
 def test_any_split_into_loads_in_any_order_gives_the_same_table(
     tmp_path_factory: pytest.TempPathFactory,
