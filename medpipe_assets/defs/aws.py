@@ -139,7 +139,7 @@ def _pipes_place() -> tuple[str, str]:
 
 def _refuse_settings(resource: Any, base: type, *allowed: str) -> None:
     """Refuse what dagster-aws's resource could be told and the environment decides here, rather than ignore it."""
-    fields = base.model_fields.items()  # type: ignore[attr-defined]
+    fields = base.model_fields.items()  # type: ignore[attr-defined]  # `type` hides that it is pydantic's
     given = [n for n, f in fields if n not in allowed and getattr(resource, n) != f.default]
     if given:
         raise ConfigurationError(f"{given[0]} is for the environment to say: set MEDPIPE_REGION, AWS_PROFILE, ...")

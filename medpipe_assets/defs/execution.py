@@ -161,7 +161,7 @@ def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) ->
         run = instance.get_run_by_id(run_id)
         if run is not None:
             tell(instance, run, partial(open_lake, location, clients), clients, level=logging.INFO)
-    except Exception as error:
+    except Exception as error:  # whatever it was: the run is over, and its outcome is not the alert's
         _log.error("no alerts were sent: failed with %s", where(error))
 
 

@@ -330,7 +330,7 @@ class TelemetryResource(dg.ConfigurableResource[Telemetry]):
         counts: dict[str, float] = {}
         try:
             yield counts
-        except Exception:
+        except Exception:  # told, and raised again
             told.log("step_failed", ids, level="ERROR")
             raise
         told.metrics("step_done", ids, counts | {"seconds": round(time.monotonic() - begun, 3)})

@@ -40,7 +40,7 @@ class _ThisMachineOnly(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: object, **options: object) -> requests.Response:
         if urlsplit(request.url or "").hostname not in _THIS_MACHINE:
             raise ConfigurationError("a server is asked without encryption: use its https:// address")
-        return super().send(request, *args, **options)  # type: ignore[arg-type]
+        return super().send(request, *args, **options)  # type: ignore[arg-type]  # passed on as it came
 
 
 class _Authorization(AuthBase):

@@ -1,4 +1,4 @@
-"""Write, audit, publish: a consumer table changes only after what was written has been checked as written.
+"""Write, audit, publish: a table changes only after what was written has been checked as written.
 
 Rows or files go to a branch of the Iceberg table; the audit reads the branch; one commit then moves the table there,
 together with a note of what it was built from. Readers see the old rows or the new ones, never unchecked ones.

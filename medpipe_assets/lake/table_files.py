@@ -25,7 +25,7 @@ class TableFiles(PyArrowFileIO):  # type: ignore[misc]  # pyiceberg is not follo
         return _OutputFile(made, self.properties[OBJECTS])
 
 
-class _OutputFile(PyArrowFile):  # type: ignore[misc]
+class _OutputFile(PyArrowFile):  # type: ignore[misc]  # likewise
     def __init__(self, file: PyArrowFile, objects: S3Objects) -> None:
         super().__init__(file.location, file._path, file._filesystem)
         self._objects = objects

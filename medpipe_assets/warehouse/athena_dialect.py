@@ -30,8 +30,8 @@ class AthenaQuery(Trino):
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 (sqlglot's own form)
         FUNCTION_PARSERS = {k: v for k, v in Trino.Parser.FUNCTION_PARSERS.items() if k in _KEPT_PARSERS}  # noqa: RUF012
 
-    class Generator(Trino.Generator):  # type: ignore[misc, valid-type]
-        TRANSFORMS: dict[type[exp.Expr], Callable[..., str]] = {  # noqa: RUF012
+    class Generator(Trino.Generator):  # type: ignore[misc, valid-type]  # sqlglot makes its class at run time
+        TRANSFORMS: dict[type[exp.Expr], Callable[..., str]] = {  # noqa: RUF012 (sqlglot's own form)
             **Trino.Generator.TRANSFORMS,
             exp.AtTimeZone: lambda self, e: f"{self.sql(e, 'this')} AT TIME ZONE {self.sql(e, 'zone')}",
         }

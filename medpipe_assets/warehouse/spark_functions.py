@@ -28,7 +28,7 @@ Build = Callable[[Arguments, Kinds], exp.Expr]
 class SparkText(Spark):
     """Spark's SQL as sqlglot reads it, but with functions left as they are written."""
 
-    class Parser(Spark.Parser):  # type: ignore[misc, valid-type]
+    class Parser(Spark.Parser):  # type: ignore[misc, valid-type]  # sqlglot makes its class at run time
         FUNCTIONS: dict[str, Callable[..., exp.Expr]] = {}  # noqa: RUF012 (sqlglot's own form)
         FUNCTION_PARSERS = {k: v for k, v in Spark.Parser.FUNCTION_PARSERS.items() if k in ("CAST", "TRY_CAST")}  # noqa: RUF012
 
