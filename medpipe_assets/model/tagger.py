@@ -1,0 +1,360 @@
+"""The mention tagger: a linear-chain conditional random field over the words of a text, in whatever language.
+
+Belongs here: words of a text and their features, training, the tagger's bytes, and the probability of every span. Does
+not belong here: what the corpus looks like, and which spans are worth a code.
+
+CRFsuite (Okazaki 2007) estimates the weights; reading a text is ours, for two reasons. Every feature but the pairs
+belongs to one word as seen from a place beside it, so the features of a spelling are summed once and kept: a text is a
+few look-ups a word and a sum of rows. And the chain is cut at sentence ends, so that all sentences are computed side by
+side, forward and backward, which gives each span its exact probability rather than one best labelling.
+"""
+
+import io
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pycrfsuite
+from numpy.typing import NDArray
+
+from medpipe_assets.lexicon.normalise import normalise
+
+Offsets = tuple[int, int]
+Mark = tuple[int, int, str]
+"""Begin, end (exclusive) and name of something already known of a stretch of text, such as a match of a lexicon."""
+
+FORMAT: Final = 1
+"""Version of the bytes; raise it with every change of the features or of their layout."""
+
+LABELS: Final = ("O", "B", "I", "L", "U")
+"""Outside; first, inner and last word of a mention; a mention of one word."""
+_O, _B, _I, _L, _U = range(len(LABELS))
+_FOLLOWS: Final = {_O: (_O, _B, _U), _B: (_I, _L), _I: (_I, _L), _L: (_O, _B, _U), _U: (_O, _B, _U)}
+
+REACH: Final = 3
+"""How many words to each side a word's label is told by."""
+_PLACES: Final = range(-REACH, REACH + 1)
+
+BOUNDARY: Final = ""
+"""The word that stands between sentences, as no word of a text is; its label is O."""
+
+FLOOR: Final = 0.05
+"""Spans less probable than this are not reported."""
+
+LONGEST: Final = 30
+"""Words of the longest span that is considered."""
+
+_PARAMETERS: Final = {"c1": 0.05, "c2": 0.2, "max_iterations": 120, "feature.minfreq": 2}
+_REMEMBERED: Final = 100_000
+"""How many spellings keep their rows before the table starts anew."""
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s\x00-\x1f\x7f]|_")
+_SENTENCE_END = re.compile(r"(?<=[^\s.]{3})[.!?][\"')\]]*\s+(?=[^\sa-z])|\n\s*")
+_SHAPES = ((re.compile(r"[A-ZÀ-ÖØ-Þ]"), "X"), (re.compile(r"[a-zß-öø-ÿ]"), "x"), (re.compile(r"\d"), "0"))
+_RUN = re.compile(r"(.)\1+")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a text, offsets in code points, and the probability that it is a mention."""
+
+    begin: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a text with a BOUNDARY before, between and after its sentences, and the marks on each word."""
+
+    surfaces: list[str]
+    places: list[Offsets]
+    marks: list[str]
+
+
+def best(spans: Iterable[Span], threshold: float = 0.5) -> list[Span]:
+    """The spans at least this probable that remain where several overlap: the most probable first; in order."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda s: (-s.probability, s.begin, s.end)):
+        if span.probability >= threshold and all(span.end <= k.begin or k.end <= span.begin for k in kept):
+            kept.append(span)
+    return sorted(kept, key=lambda s: s.begin)
+
+
+class Tagger:
+    """A trained tagger. Not safe to share between threads: it remembers the spellings it has seen."""
+
+    def __init__(self, weights: Mapping[str, Sequence[float]], transitions: NDArray[np.float64]) -> None:
+        """Take the weights of each attribute (see `_attributes`) by label, and those of label after label."""
+        self._weights = {name: np.asarray(row, np.float32) for name, row in weights.items()}
+        self._transitions = transitions
+        self._forget()
+
+    @classmethod
+    def train(
+        cls,
+        texts: Sequence[str],
+        spans: Sequence[Iterable[Offsets]],
+        marks: Sequence[Iterable[Mark]] | None = None,
+        parameters: Mapping[str, float] = _PARAMETERS,
+    ) -> "Tagger":
+        """Learn from texts, the spans of their mentions and, where given, what else is known of them.
+
+        Of spans that overlap the longest counts. Marks must be made as they will be for unseen texts: a lexicon that
+        comes from the same mentions has to leave the text's own ones out, or the tagger trusts it too much. The same
+        input gives the same tagger.
+        """
+        trainer = pycrfsuite.Trainer(algorithm="lbfgs", params=dict(parameters), verbose=False)
+        for text, mentioned, known in zip(texts, spans, marks or [()] * len(texts), strict=True):
+            words = _words(text, known)
+            trainer.append(list(_features(words)), [LABELS[label] for label in _labels(words, mentioned)])
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder, "model"))
+            trainer.train(path)
+            learnt = pycrfsuite.Tagger()
+            learnt.open(path)
+            info = learnt.info()
+            learnt.close()
+        number = {label: at for at, label in enumerate(LABELS)}
+        weights: dict[str, list[float]] = {}
+        for (attribute, label), weight in info.state_features.items():
+            weights.setdefault(attribute, [0.0] * len(LABELS))[number[label]] = weight
+        transitions = np.zeros((len(LABELS), len(LABELS)))
+        for (before, after), weight in info.transitions.items():
+            transitions[number[before], number[after]] = weight
+        return cls(weights, transitions)
+
+    def find(self, text: str, marks: Iterable[Mark] = (), floor: float = FLOOR) -> list[Span]:
+        """All spans of a text that are mentions with at least the floor's probability, by begin; they may overlap."""
+        words = _words(text, marks)
+        if len(words.surfaces) < 3:
+            return []
+        return sorted(self._spans(words, floor), key=lambda s: (s.begin, s.end))
+
+    def to_bytes(self) -> bytes:
+        """The tagger as bytes that do not depend on when or where they were written."""
+        names = sorted(self._weights)
+        file = io.BytesIO()
+        table = np.array([self._weights[name] for name in names], np.float16).reshape(len(names), len(LABELS))
+        for part in (np.frombuffer("\0".join(names).encode(), np.uint8), table, self._transitions):
+            np.save(file, part, allow_pickle=False)
+        return bytes([FORMAT]) + file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Tagger":
+        """The tagger that `to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are of another version, or no tagger's.
+        """
+        if data[:1] != bytes([FORMAT]):
+            raise ValueError(f"not a tagger of format {FORMAT}: build the model anew")
+        file = io.BytesIO(data[1:])
+        names, table, transitions = (np.load(file, allow_pickle=False) for _ in range(3))
+        return cls(dict(zip(names.tobytes().decode().split("\0"), table, strict=True)), transitions)
+
+    def _forget(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._table = np.zeros((1024, len(_PLACES), len(LABELS)), np.float32)
+        self._pairs: dict[str, int] = {}
+        self._pair_table = np.zeros((1024, 2, len(LABELS)), np.float32)
+
+    def _sum(self, attributes: Iterable[str]) -> Floats:
+        known = [self._weights[a] for a in attributes if a in self._weights]
+        return np.sum(known, axis=0, dtype=np.float32) if known else np.zeros(len(LABELS), np.float32)
+
+    def _row(self, surface: str) -> int:
+        """The row of a spelling in our table: its weights as seen from each place."""
+        row = self._rows[surface] = len(self._rows)
+        if row == len(self._table):
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+        for at, place in enumerate(_PLACES):
+            self._table[row, at] = self._sum(_attributes(surface, place))
+        return row
+
+    def _pair_row(self, first: str, second: str) -> int:
+        row = self._pairs[f"{first} {second}"] = len(self._pairs)
+        if row == len(self._pair_table):
+            self._pair_table = np.concatenate([self._pair_table, np.zeros_like(self._pair_table)])
+        for at, attribute in enumerate(_pair(first, second)):
+            self._pair_table[row, at] = self._sum([attribute])
+        return row
+
+    def _emissions(self, words: _Words) -> Floats:
+        """Weights of each label for each word, shape (words, labels)."""
+        if max(len(self._rows), len(self._pairs)) > _REMEMBERED:
+            self._forget()
+        surfaces, rows, pairs = words.surfaces, self._rows, self._pairs
+        at = np.array([rows[w] if w in rows else self._row(w) for w in surfaces])
+        both = [pairs[p] if (p := f"{a} {b}") in pairs else self._pair_row(a, b) for a, b in pairwise(surfaces)]
+        sums = np.zeros((len(surfaces), len(LABELS)), np.float32)
+        for column, place in enumerate(_PLACES):
+            seen = self._table[at, column]
+            sums[max(0, -place) : len(sums) - max(0, place)] += seen[max(0, place) : len(sums) + min(0, place)]
+        beside = self._pair_table[np.array(both)]
+        sums[:-1] += beside[:, 0]
+        sums[1:] += beside[:, 1]
+        marked = [i for i, mark in enumerate(words.marks) if mark]
+        for i in sorted({i + place for i in marked for place in (-1, 0, 1) if 0 <= i + place < len(surfaces)}):
+            sums[i] += self._sum(_mark_attributes(words.marks, i))
+        return sums
+
+    def _spans(self, words: _Words, floor: float) -> Iterator[Span]:
+        emissions = self._emissions(words)
+        edges = np.array([i for i, word in enumerate(words.surfaces) if word == BOUNDARY])
+        lattice = _Lattice(emissions, edges, self._transitions)
+        for sentence, first, last, probability in lattice.spans(floor):
+            begin = edges[sentence] + 1
+            yield Span(words.places[begin + first][0], words.places[begin + last][1], probability)
+
+
+class _Lattice:
+    """The label probabilities of all sentences of a text, side by side.
+
+    Sentences are columns, words rows, shorter ones filled up with words that are surely O, as boundaries are.
+    """
+
+    def __init__(self, emissions: Floats, edges: NDArray[np.int64], transitions: NDArray[np.float64]) -> None:
+        lengths = np.diff(edges) - 1
+        rows = int(lengths.max(initial=0)) + 1
+        self._allowed = np.zeros_like(transitions)
+        for before, after in _FOLLOWS.items():
+            self._allowed[before, after] = np.exp(transitions[before, after])
+        place = edges[:-1] + 1 + np.arange(rows)[:, None]
+        filled = np.arange(rows)[:, None] < lengths
+        scores = np.full((rows, len(lengths), len(LABELS)), -np.inf)
+        scores[..., _O] = 0
+        scores[filled] = emissions[place[filled]]
+        self._potentials = np.exp(scores - scores.max(axis=2, keepdims=True))
+        self._forward = np.empty_like(self._potentials)
+        self._backward = np.empty_like(self._potentials)
+        alpha = np.broadcast_to(np.eye(len(LABELS))[_O], self._forward.shape[1:])
+        for row in range(rows):
+            alpha = (alpha @ self._allowed) * self._potentials[row]
+            alpha /= alpha.sum(axis=1, keepdims=True)
+            self._forward[row] = alpha
+        beta = np.ones_like(alpha)
+        for row in range(rows - 1, -1, -1):
+            self._backward[row] = beta
+            beta = (beta * self._potentials[row]) @ self._allowed.T
+            beta /= beta.sum(axis=1, keepdims=True)
+
+    def spans(self, floor: float) -> Iterator[tuple[int, int, int, float]]:
+        """Sentence, first word, last word and probability of each span at least as probable as the floor."""
+        joint = self._forward * self._backward
+        totals = joint.sum(axis=2)
+        begins = joint / totals[..., None]
+        for first, sentence in zip(*np.nonzero(begins[..., _U] >= floor), strict=True):
+            yield int(sentence), int(first), int(first), float(begins[first, sentence, _U])
+        for first, sentence in zip(*np.nonzero(begins[..., _B] >= floor), strict=True):
+            for last, probability in self._longer(int(first), int(sentence), floor):
+                yield int(sentence), int(first), last, probability
+
+    def _longer(self, first: int, sentence: int, floor: float) -> Iterator[tuple[int, float]]:
+        """The ends of the spans of several words that begin at a word, with their probabilities.
+
+        `inside` is the probability that a mention begins there and goes on to this word; each step is the conditional
+        probability of its label given the one before it and all of the text.
+        """
+        inside, label = self._share(first, sentence, _B), _B
+        for last in range(first + 1, min(first + LONGEST, len(self._forward))):
+            ahead = self._allowed[label] * self._potentials[last, sentence] * self._backward[last, sentence]
+            ahead = inside * ahead / ahead.sum()
+            if ahead[_L] >= floor:
+                yield last, float(ahead[_L])
+            inside, label = float(ahead[_I]), _I
+            if inside < floor:
+                return
+
+    def _share(self, word: int, sentence: int, label: int) -> float:
+        joint = self._forward[word, sentence] * self._backward[word, sentence]
+        return float(joint[label] / joint.sum())
+
+
+def _words(text: str, marks: Iterable[Mark]) -> _Words:
+    surfaces, places = [BOUNDARY], [(0, 0)]
+    begin = 0
+    for end in [*(m.end() for m in _SENTENCE_END.finditer(text)), len(text)]:
+        found = [m.span() for m in _WORD.finditer(text, begin, end)]
+        if found:
+            surfaces += [text[b:e] for b, e in found]
+            places += found
+            surfaces.append(BOUNDARY)
+            places.append((end, end))
+        begin = end
+    return _Words(surfaces, places, _marked(places, marks))
+
+
+def _marked(places: Sequence[Offsets], marks: Iterable[Mark]) -> list[str]:
+    """The mark on each word, with its first letter telling whether it begins there; '' where there is none."""
+    marked = [""] * len(places)
+    ordered = sorted(marks)
+    at = 0
+    for i, (begin, end) in enumerate(places):
+        while at < len(ordered) and ordered[at][1] <= begin:
+            at += 1
+        if at < len(ordered) and begin < end and ordered[at][0] < end:
+            marked[i] = ("B" if ordered[at][0] >= begin else "I") + ordered[at][2]
+    return marked
+
+
+def _labels(words: _Words, spans: Iterable[Offsets]) -> list[int]:
+    labels = [_O] * len(words.places)
+    for begin, end in sorted(spans, key=lambda span: (span[0] - span[1], span)):
+        inside = [i for i, (b, e) in enumerate(words.places) if begin < e and b < end and b < e]
+        if inside and all(labels[i] == _O for i in range(inside[0], inside[-1] + 1)):
+            several = [_B, *[_I] * (inside[-1] - inside[0] - 1), _L]
+            labels[inside[0] : inside[-1] + 1] = several if len(inside) > 1 else [_U]
+    return labels
+
+
+def _features(words: _Words) -> Iterator[list[str]]:
+    """The attributes of each word, as CRFsuite reads them."""
+    surfaces = words.surfaces
+    for i in range(len(surfaces)):
+        near = [
+            a for place in _PLACES if 0 <= i + place < len(surfaces) for a in _attributes(surfaces[i + place], place)
+        ]
+        if i:
+            near.append(_pair(surfaces[i - 1], surfaces[i])[1])
+        if i + 1 < len(surfaces):
+            near.append(_pair(surfaces[i], surfaces[i + 1])[0])
+        yield [*near, *_mark_attributes(words.marks, i)]
+
+
+@lru_cache(maxsize=200_000)
+def _attributes(surface: str, place: int) -> tuple[str, ...]:
+    """What the label of a word is told by a spelling that stands `place` words from it."""
+    word = normalise(surface).text or surface
+    names = [f"w{word}"]
+    if abs(place) <= 1:
+        names += [f"s{_shape(surface)}", *(f"p{word[:n]}" for n in (3, 4)), *(f"e{word[-n:]}" for n in (3, 4))]
+    if place == 0:
+        names += ["", *(f"p{word[:n]}" for n in (2, 5)), *(f"e{word[-n:]}" for n in (2, 5))]
+    return tuple(f"{place}{name}" for name in dict.fromkeys(names))
+
+
+def _pair(first: str, second: str) -> tuple[str, str]:
+    """What a pair of neighbours tells of its first and of its second word's label."""
+    words = f"{normalise(first).text} {normalise(second).text}"
+    return f"<{words}", f">{words}"
+
+
+def _mark_attributes(marks: Sequence[str], i: int) -> list[str]:
+    """What the marks on a word and beside it tell of its label."""
+    places = [place for place in (-1, 0, 1) if 0 <= i + place < len(marks) and marks[i + place]]
+    return [f"m{place}{marks[i + place]}" for place in places]
+
+
+def _shape(surface: str) -> str:
+    for letters, sign in _SHAPES:
+        surface = letters.sub(sign, surface)
+    return _RUN.sub(r"\1", surface)
