@@ -20,6 +20,8 @@ from medpipe_assets.etlt.places import BLOCK, TRIES, ChangedError, Draft, Found
 from medpipe_assets.inbox.engine import Arrival
 
 TIMEOUT_SECONDS = 30.0
+AT_ONCE = 8 << 20
+"""Bytes asked for before the first of them is read: one block after another would wait for the line each time."""
 MAX_DEPTH = 20
 """Folders within folders that are looked into: a server may have loops of links."""
 
@@ -69,7 +71,7 @@ class SftpPlace:
                 return arrival.version
             except FileNotFoundError:
                 raise ChangedError from None
-            except (OSError, EOFError) as error:  # paramiko's own end so, too
+            except OSError as error:
                 trouble = type(error).__name__
         raise DocumentError(Reason.ENGINE_UNAVAILABLE, f"the transfer broke off {TRIES} times: {trouble}")
 
@@ -78,11 +80,14 @@ class SftpPlace:
         if _found(arrival.uri, path, files.stat(path)).arrival != arrival:
             raise ChangedError
         with files.open(path, "rb") as file:
-            if not draft.size:
-                file.prefetch(arrival.size)
-            file.seek(draft.size)
-            while draft.size <= arrival.size and (block := file.read(BLOCK)):
-                draft.write(block)
+            while draft.size < arrival.size:
+                end = min(draft.size + AT_ONCE, arrival.size)
+                file.seek(draft.size)
+                file.prefetch(end)  # from there on
+                while draft.size < end and (block := file.read(min(BLOCK, end - draft.size))):
+                    draft.write(block)
+                if draft.size < end:
+                    raise ChangedError
         if draft.size != arrival.size or _found(arrival.uri, path, files.stat(path)).arrival != arrival:
             raise ChangedError
 
@@ -124,9 +129,12 @@ class SftpPlace:
                 raise DocumentError(Reason.ENGINE_UNAVAILABLE, type(error).__name__) from None
             except OSError as error:
                 raise DocumentError(Reason.ENGINE_UNAVAILABLE, type(error).__name__) from None
-            with client.open_sftp() as files:
-                files.get_channel().settimeout(TIMEOUT_SECONDS)
-                yield files
+            try:
+                with client.open_sftp() as files:
+                    files.get_channel().settimeout(TIMEOUT_SECONDS)
+                    yield files
+            except (paramiko.SSHException, EOFError) as error:  # a server that goes away is no OSError to paramiko
+                raise ConnectionError(type(error).__name__) from None
 
 
 def _paramiko() -> Any:

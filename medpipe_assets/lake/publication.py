@@ -173,10 +173,11 @@ def publish_files(
 def exchange(table: Table, added: Sequence[str], gone: Sequence[DataFile], branch: str = "main") -> None:
     """Add and remove files of a table in one commit."""
     with table.transaction() as transaction:
+        metadata = transaction.table_metadata  # made anew each time it is asked for
         update = transaction.update_snapshot(branch=branch)
         with update.overwrite() if gone else update.merge_append() as files:
             for path in added:
-                files.append_data_file(parquet_file_to_data_file(table.io, transaction.table_metadata, path))
+                files.append_data_file(parquet_file_to_data_file(table.io, metadata, path))
             for file in gone:
                 files.delete_data_file(file)
 
