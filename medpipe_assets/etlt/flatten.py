@@ -34,7 +34,7 @@ from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.leases import Lease
 from medpipe_assets.lake.schemas import DATASET_FLATTENED, DATASET_REJECTS
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Changes when the same file would make other records."""
 STAGE = "datasets"
 """The name under which files that cannot be read stand in quarantine."""

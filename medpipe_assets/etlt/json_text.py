@@ -22,7 +22,11 @@ _NEAR = 16
 """An error so near the end of what was read may be for want of the rest: no token but a string is longer."""
 _SPACES = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*")
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+"(?=\s*[]},:])|[\[\]{}:]')
+"""Whole strings, what opens and closes, and what stands before an object that is a value."""
+_OPENS = {"]": "[", "}": "{"}
+_INDENT = 200
+"""A line that is indented deeper is not looked at for where a record begins."""
 _GARBAGE = re.compile(r"[^{\[\n]*")
 _DECODER = json.JSONDecoder()
 
@@ -66,16 +70,21 @@ class _Text:
 
     def __init__(self, chunks: Iterator[str]) -> None:
         self._chunks = chunks
-        self.seen = ""
-        self.at = 0
+        self.seen = "\n"
+        self.at = 1
 
     def more(self) -> bool:
         """Read on, twice as much each time that nothing is dealt with in between; False at the end."""
         wanted = max(1, (len(self.seen) - self.at) // CHUNK)
         chunks = list(islice(self._chunks, wanted))
         if chunks:
-            self.seen, self.at = "".join([self.seen[self.at :], *chunks]), 0
+            kept = self.at if (margin := self.margin()) is None else self.at - margin - 1
+            self.seen, self.at = "".join([self.seen[kept:], *chunks]), self.at - kept
         return bool(chunks)
+
+    def margin(self) -> int | None:
+        """How far the line is indented of which the next character is the first; None where it is not."""
+        return _margin(self.seen, self.at)
 
     def peek(self) -> str:
         """The next character that is no space, which becomes the next; empty at the end."""
@@ -156,7 +165,7 @@ def _end(text: _Text) -> int | None:
 
 
 def _broken(text: _Text) -> str:
-    """Take a broken value: to where its brackets are closed, or to the end where they never are."""
+    """Take a broken value: to where its brackets are closed or the next one begins, or to the end."""
     if text.peek() not in ("{", "["):
         garbage = _GARBAGE.match(text.seen, text.at)
         assert garbage is not None
@@ -168,13 +177,42 @@ def _broken(text: _Text) -> str:
 
 
 def _closed(text: _Text) -> int | None:
-    """Where as many brackets are closed as were opened; None where that is not in what was read."""
-    depth = 0
-    for found in _BRACKETS.finditer(text.seen, text.at):
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)
-        if not depth:
+    """Where a broken value's brackets are closed, or the next value begins; None where neither is in what was read.
+
+    A bracket closes those within it that nothing closed. An object that stands where none may, or in a line of its own
+    that is indented no deeper than the broken value, is the next one.
+    """
+    open_, before = [text.seen[text.at]], ""
+    margin = text.margin()
+    for found in _TOKENS.finditer(text.seen, text.at + 1):
+        token = found[0]
+        if token == "{" and (_is_misplaced(open_[-1], before) or _is_out(text.seen, found.start(), margin)):
+            return found.start()
+        if token in "[{":
+            open_.append(token)
+        elif token in _OPENS and _OPENS[token] in open_:
+            while open_.pop() != _OPENS[token]:
+                pass
+        if not open_:
             return found.end()
+        before = token
     return None
+
+
+def _is_misplaced(within: str, before: str) -> bool:
+    """Whether an object stands in another, and is not the value of a key."""
+    return within == "{" and before != ":"
+
+
+def _is_out(seen: str, at: int, margin: int | None) -> bool:
+    """Whether a line begins here that is indented by no more than a margin."""
+    own = None if margin is None else _margin(seen, at)
+    return own is not None and margin is not None and own <= margin
+
+
+def _margin(seen: str, at: int) -> int | None:
+    line = seen.rfind("\n", max(0, at - _INDENT), at) + 1
+    return at - line if line and not seen[line:at].strip(" \t") else None
 
 
 def _rest(text: _Text) -> str:

@@ -126,6 +126,34 @@ def test_a_broken_record_costs_itself_and_not_those_after_it() -> None:
     assert answer.rejects[0][2] is not None
 
 
+DAMAGE = {
+    "a bracket that closes nothing": lambda text: text.replace("]", "", 1),
+    "an object that nothing closes": lambda text: text[:-1],
+    "a bracket too much": lambda text: text.replace("]", "]]", 1),
+    "a quote that nothing closes": lambda text: text.replace('ward"', "ward", 1),
+    "a quote that nothing opens": lambda text: text.replace('"ward', "ward", 1),
+    "a comma that is missing": lambda text: text.replace(",", "", 1),
+    "a key without a value": lambda text: text.replace('"20"', "", 1),
+}
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGE))
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(("opening", "between", "closing"), [("[", ",\n", "]"), ("", "\n", "\n"), ("[", ", ", "]")])
+def test_whatever_breaks_a_record_it_costs_itself(
+    damage: str, indent: int | None, opening: str, between: str, closing: str
+) -> None:
+    found = [
+        {"clinic_id": str(n), "location": {"city": "X"}, "wards": ["a", "ward"], "beds": "20", "rooms": [{"a": 1}, {}]}
+        for n in range(9)
+    ]
+    texts_ = [json.dumps(one, indent=indent) for one in found]
+    texts_[4] = DAMAGE[damage](texts_[4])
+    answer = of(opening + between.join(texts_) + closing)
+    assert [row[0] for row in answer.rows] == ["0", "1", "2", "3", "5", "6", "7", "8"]
+    assert answer.rejects
+
+
 def test_numbers_keep_their_digits() -> None:
     assert of('[{"id": 12345678901234567890123, "beds": 250.0}]').rows[0][:3] == (
         "12345678901234567890123",
