@@ -7,12 +7,15 @@ The rules are those of NegEx and ConText (Chapman 2001, Harkema 2009): a cue rea
 until a stopping word, another cue's claim or the limit of its strength. Columns of the tables:
 
     trait      NEGATION, PAST_HISTORY, FAMILY_HISTORY, HYPOTHETICAL, LOW_CONFIDENCE; '*' for all (stop, pseudo)
-    direction  forward, backward; 'answer' is backward where nothing follows in its clause ('fever: no'); 'whole' says
-               it of mentions inside itself ('non-smoker'); 'stop' ends the reach of the trait's cues; 'pseudo' only
-               keeps shorter cues inside it from counting ('no increase')
+    direction  forward, backward; 'answer' is backward where nothing follows in its clause ('allergies none known');
+               'reply' the same, but only behind a colon or dash ('fever: no'); 'whole' says it of mentions inside
+               itself ('non-smoker'); 'stop' ends the reach of the trait's cues; 'pseudo' only keeps shorter cues inside
+               it from counting ('no increase')
     strength   'strong' reaches past commas to the limit of the sentence; 'list' past commas only as far as a list goes,
                which shows its end by a conjunction ('sin fiebre, tos ni disnea, dolor en FID'); 'weak' reaches a few
-               words and never past a comma
+               words and never past a comma; 'next' only what stands right beside the cue ('resolved pneumonia')
+
+A cue in the tables may hold alternatives, some of them empty: '{is|was} {not|never} {clearly|} seen' is eight cues.
 
 Uncertainty is two traits, because they differ in what may be coded. HYPOTHETICAL: raised without being held true
 ('possible', 'rule out', 'risk of', 'if', 'versus'); such a mention is not asserted. LOW_CONFIDENCE: held true by the
@@ -22,19 +25,20 @@ guidelines (section II.H) code such diagnoses of inpatients, and whoever wants l
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product, zip_longest
 
 from medpipe_assets.lexicon.normalise import normalise
 from medpipe_assets.recognition.engine import Offsets, Trait
 from medpipe_assets.recognition.sections import Section, sections
 from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
 
-SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "section": 0.9}
+SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "next": 0.85, "section": 0.9}
 """Trait scores by the kind of evidence: how far to trust the rule, not calibrated probabilities."""
 
-WORDS = {"strong": 30, "list": 30, "weak": 7}
+WORDS = {"strong": 30, "list": 30, "weak": 7, "next": 1}
 """How many words a cue reaches."""
 
 LONGEST_SENTENCE = 1_000
@@ -57,6 +61,7 @@ _ABBREVIATION = re.compile(
 
 # The end of a clause, or the next label: 'Otitis: no Retraso del lenguaje: no'.
 _CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
+_LABEL = re.compile(r"[:=–-]\s*$")
 _BRACKET = re.compile(r"[()]")
 _CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
 _GAP = re.compile(r"\s+|,(?!\d)|(?<=\w):")
@@ -94,13 +99,21 @@ def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
     roles: dict[str, list[_Cue]] = {}
     for row in read_table(f"cues_{language}.tsv"):
         role = _Cue(row["trait"], row["direction"], row["strength"])
-        roles.setdefault(normalise(row["cue"]).text, []).append(role)
+        for cue in alternatives(normalise(row["cue"]).text):
+            roles.setdefault(cue, []).append(role)
     stops = {cue: stop for cue, played in roles.items() if (stop := [r for r in played if r.direction == "stop"])}
     for cue in stops:
         for inner, stop in stops.items():
             if inner != cue and f" {inner} " in f" {cue} ":
                 roles[cue].extend(stop)
     return Terms(roles), tuple(map(tuple, roles.values()))
+
+
+def alternatives(cue: str) -> Iterator[str]:
+    """The cues that a cue of the tables stands for, in order; one without braces stands for itself."""
+    parts = [part.split("|") for part in re.split(r"[{}]", cue)]
+    for chosen in product(*parts):
+        yield " ".join("".join(chosen).split())
 
 
 def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> list[tuple[Trait, ...]]:
@@ -113,7 +126,7 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
     terms, cues = _cues(language)
     mentioned = sorted(span for mention in spans for span in mention)
     breaks = _breaks(text, mentioned)
-    sentences = _sentences_of_cues(terms.find(text), cues, breaks, mentioned)
+    sentences = _sentences_of_cues(_counting(terms.find_all(text), cues), cues, breaks, mentioned)
     by_sentence: dict[int, list[_Scope]] = {}
     section_traits = [
         (s.begin, _section_end(s, sentences, breaks), Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
@@ -163,6 +176,17 @@ def _breaks(text: str, mentioned: Sequence[Offsets]) -> list[int]:
     return [*breaks, len(text) + 1]
 
 
+def _counting(matches: Sequence[Match], cues: Sequence[tuple[_Cue, ...]]) -> Iterator[Match]:
+    """The cues that count where some overlap: not one that a pseudo cue behind it takes the end of ('there is [no
+    increase]'), nor one that looks back where the next looks ahead ('was [ruled out for]')."""
+    for match, following in zip_longest(matches, matches[1:]):
+        if following is not None and following.begin < match.end:
+            own, others = ({cue.direction for cue in cues[m.index]} for m in (match, following))
+            if "pseudo" in others or (own <= {"backward", "answer", "reply"} and "forward" in others):
+                continue
+        yield match
+
+
 def _sentences_of_cues(
     matches: Iterable[Match], cues: Sequence[tuple[_Cue, ...]], breaks: Sequence[int], taken: Sequence[Offsets]
 ) -> dict[int, list[tuple[Match, _Cue]]]:
@@ -187,13 +211,21 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
             limit = min(stops, default=end)
             limit = _reach_forward(text, match.end, _within_brackets(text, match.end, limit), cue.strength)
             scopes.append(_Scope(match.begin, match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
-        elif cue.direction == "backward" or (cue.direction == "answer" and _CLAUSE_END.match(text, match.end)):
+        elif _looks_back(text, match, cue.direction):
             limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue, "")), default=begin)
             limit = _reach_backward(text, limit, match.begin, cue.strength)
             scopes.append(_Scope(match.begin, limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
         elif cue.direction == "whole":
             scopes.append(_Scope(match.begin, match.begin, match.end, Trait(cue.trait, SCORES[cue.strength]), True))
     return scopes
+
+
+def _looks_back(text: str, match: Match, direction: str) -> bool:
+    if direction == "reply" and not _LABEL.search(text, max(0, match.begin - 3), match.begin):
+        return False
+    return direction == "backward" or (
+        direction in ("answer", "reply") and _CLAUSE_END.match(text, match.end) is not None
+    )
 
 
 def _stops(other: _Cue, cue: _Cue, between: str) -> bool:
@@ -239,7 +271,7 @@ def _reach_backward(text: str, begin: int, end: int, strength: str) -> int:
         begin = opened
     words = 0
     for gap in reversed(list(_GAP.finditer(text, begin, end))):
-        if gap.group() == "," and strength == "weak":
+        if gap.group() == "," and strength in ("weak", "next"):
             return gap.end()
         words += gap.group() not in (",", ":")
         if words > WORDS[strength]:

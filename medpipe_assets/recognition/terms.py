@@ -76,18 +76,31 @@ class Terms:
         folded = fold(text)
         return [Match(*folded.span(m.begin, m.end), m.index) for m in self.find_folded(folded.text)]
 
+    def find_all(self, text: str) -> list[Match]:
+        """As `find`, but where matches overlap only those go that lie within another."""
+        folded = fold(text)
+        matches: list[Match] = []
+        reached = 0
+        for pattern, begin, end in self._whole(folded.text):
+            if end > reached:
+                matches.append(Match(*folded.span(begin, end), self._indexes[pattern]))
+                reached = end
+        return matches
+
     def find_folded(self, folded: str) -> list[Match]:
         """As `find`, in a text already folded by `fold`, with offsets of that."""
-        found = self._automaton.find_matches_as_indexes(folded, overlapping=True)
-        whole = [m for m in found if self._is_whole(folded, *m)]
-        whole.sort(key=lambda m: (m[1], -m[2]))
         matches: list[Match] = []
         free_from = 0
-        for pattern, begin, end in whole:
+        for pattern, begin, end in self._whole(folded):
             if begin >= free_from:
                 matches.append(Match(begin, end, self._indexes[pattern]))
                 free_from = end
         return matches
+
+    def _whole(self, folded: str) -> list[tuple[int, int, int]]:
+        """Pattern, begin and end of every occurrence that is of whole words, by begin, the longest first."""
+        found = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        return sorted((m for m in found if self._is_whole(folded, *m)), key=lambda m: (m[1], -m[2]))
 
     def _is_whole(self, text: str, pattern: int, begin: int, end: int) -> bool:
         word_before, word_after = self._edges[pattern]

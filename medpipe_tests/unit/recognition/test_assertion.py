@@ -83,8 +83,8 @@ def test_a_long_text_without_punctuation_is_read_in_time() -> None:
 def test_every_cue_names_a_known_trait_direction_and_strength(language: str) -> None:
     for row in read_table(f"cues_{language}.tsv"):
         assert row["trait"] in {*TRAITS, "*"}, row
-        assert row["direction"] in {"forward", "backward", "answer", "whole", "stop", "pseudo"}, row
-        assert row["strength"] in {"strong", "list", "weak"}, row
+        assert row["direction"] in {"forward", "backward", "answer", "reply", "whole", "stop", "pseudo"}, row
+        assert row["strength"] in {"strong", "list", "weak", "next"}, row
 
 
 @given(st.text(max_size=120), st.sampled_from([*LANGUAGES, "xx"]), st.data())
