@@ -253,9 +253,7 @@ def show(document: str, root: str, as_json: bool) -> None:
 
 
 def _plain(told: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {**told, "stages": {name: asdict(v) if v else None for name, v in told["stages"].items()}}
+    return {**told, "stages": {name: v._asdict() if v else None for name, v in told["stages"].items()}}
 
 
 @main.command()
@@ -268,8 +266,9 @@ def annotate(file: Any, language: str | None) -> None:
     """
     from medpipe_assets.annotate import annotate as annotate_text
     from medpipe_assets.extraction.plain_text import decode
+    from medpipe_assets.settings import Settings, model_file
 
-    for entity in annotate_text(decode(file.read()), language):
+    for entity in annotate_text(decode(file.read()), language, model_file(Settings.load())):
         click.echo(json.dumps(entity, ensure_ascii=False))
 
 
@@ -429,6 +428,33 @@ def load(dataset: str, inputs: tuple[str, ...], day: dt.datetime | None, root: s
         print_load(result)
     if result.failures:
         raise _FailedError("; ".join(result.failures))
+
+
+@main.group("model")
+def model_commands() -> None:
+    """What recognition and coding learn from a coded corpus: fetch one, build a model."""
+
+
+@model_commands.command("build")
+@click.option(
+    "--corpus", "folders", multiple=True, required=True, metavar="DIR", help="In CodiEsp's layout. May be repeated.",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)  # fmt: skip
+@click.option("--language", "languages", multiple=True, default=["es"], show_default=True, help="May be repeated.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file. [default: MEDPIPE_MODEL]")
+def model_build(folders: tuple[Path, ...], languages: tuple[str, ...], out: Path | None) -> None:
+    """Train the coding model on corpora, and write it where recognition and coding look for it.
+
+    The same corpora give the same bytes. The model holds no text, but words of the corpus can be guessed from it:
+    share it as you may share the corpus. Documents are coded anew once the model has changed.
+    """
+    from medpipe_assets.model import artefact, training
+    from medpipe_assets.settings import Settings, model_file
+
+    target = out or Path(model_file(Settings.load()))
+    about, arrays = training.build(folders, languages, lambda line: click.echo(line, err=True))
+    fingerprint = artefact.write(target, about, arrays)
+    click.echo(f"model {fingerprint}, {target.stat().st_size:,} bytes, to {target}")
 
 
 @main.group()

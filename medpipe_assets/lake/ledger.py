@@ -10,14 +10,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.expressions import And, EqualTo
 
 from medpipe_assets.errors import RETRIED_BY_THEMSELVES, Reason
-from medpipe_assets.lake.lake import Lake, documents_of_day, empty
+from medpipe_assets.lake.lake import Lake, empty, these_of_day
 from medpipe_assets.lake.schemas import STAGES, TABLES, tables_of
 
 DONE = "done"
@@ -26,9 +29,11 @@ FIRST_INPUT = "received"
 """The input_version of the first stage: a document's bytes have no version but themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a stage last said of a document; the fields are those of stage_status."""
+class Verdict(NamedTuple):
+    """What a stage last said of a document; the fields are those of stage_status.
+
+    A tuple, since a day may have tens of thousands, and they are made several times in a run.
+    """
 
     document_id: str
     stage: str
@@ -53,36 +58,73 @@ class Verdict:
 
 def version_after(verdict: Verdict) -> str:
     """The input_version that a stage's verdict hands to the next stage: a hash of the chain so far."""
-    chain = "\n".join((verdict.input_version, verdict.stage, verdict.stage_version))
-    return hashlib.sha256(chain.encode()).hexdigest()[:16]
+    return _chained(verdict.input_version, verdict.stage, verdict.stage_version)
 
 
-_VERDICT_COLUMNS = tuple(Verdict.__dataclass_fields__)
+@lru_cache(maxsize=1024)  # most documents of a day share one chain
+def _chained(*links: str) -> str:
+    return hashlib.sha256("\n".join(links).encode()).hexdigest()[:16]
+
+
+_VERDICT_COLUMNS = Verdict._fields
 
 
 def verdicts(
     lake: Lake, stage: str, days: Collection[dt.date] | None = None, documents: Collection[str] | None = None
-) -> dict[str, Verdict]:
+) -> Mapping[str, Verdict]:
     """The verdict in force of each document: the one of the highest fence, then the latest."""
-    rows = lake.read("stage_status", _VERDICT_COLUMNS, days=days, stage=stage, documents=documents)
-    return {v.document_id: v for v in _in_force(rows)}
+    if days is None or lake.location.is_remote:
+        rows = lake.read("stage_status", _VERDICT_COLUMNS, days=days, stage=stage, documents=documents)
+        return _in_force(rows)
+    found = _remembered(lake, stage, tuple(sorted(days)))
+    return found if documents is None else {d: found[d] for d in documents if d in found}
 
 
 def all_verdicts(lake: Lake, days: Collection[dt.date]) -> list[Verdict]:
-    """The verdicts in force of all stages on the documents of some days, with one read."""
-    return _in_force(lake.read("stage_status", _VERDICT_COLUMNS, days=days))
+    """The verdicts in force of all stages on the documents of some days."""
+    return [verdict for stage in STAGES for verdict in verdicts(lake, stage, days).values()]
 
 
-def _in_force(rows: pa.Table) -> list[Verdict]:
-    columns = [rows[name].to_pylist() for name in _VERDICT_COLUMNS]
-    in_force: dict[tuple[str, str], Verdict] = {}
-    for values in zip(*columns, strict=True):
-        verdict = Verdict(*values)
-        key = verdict.stage, verdict.document_id
-        other = in_force.get(key)
+REMEMBERED = 16
+"""Partitions of the ledger that a process remembers of a lake: those of a run, and some."""
+_memory: WeakKeyDictionary[Lake, dict[Any, tuple[frozenset[str], Mapping[str, Verdict]]]] = WeakKeyDictionary()
+
+
+def _remembered(lake: Lake, stage: str, days: tuple[dt.date, ...]) -> Mapping[str, Verdict]:
+    """A stage's verdicts in force, of which only those are read that were not there last time.
+
+    A file of a table never changes. A run asks for the same days dozens of times, and adds a file now and then.
+    """
+    memory = _memory.setdefault(lake, {})
+    files = frozenset(lake.paths("stage_status", days=days, stage=stage))
+    seen, found = memory.pop((stage, days), (frozenset[str](), {}))
+    if not seen <= files:
+        seen, found = frozenset(), {}
+    if new := files - seen:
+        found = _in_force(lake.read_paths("stage_status", sorted(new), _VERDICT_COLUMNS), found)
+    memory[stage, days] = files, found
+    if len(memory) > REMEMBERED:
+        del memory[next(iter(memory))]
+    return found
+
+
+def _in_force(rows: pa.Table, before: Mapping[str, Verdict] = MappingProxyType({})) -> Mapping[str, Verdict]:
+    """Of one stage's rows, and those in force before them, the verdict in force of each document."""
+    columns = [_values(rows[name]) for name in _VERDICT_COLUMNS]
+    in_force = dict(before)
+    for verdict in map(Verdict._make, zip(*columns, strict=True)):
+        other = in_force.get(verdict.document_id)
         if other is None or (other.fence, other.processed_at) < (verdict.fence, verdict.processed_at):
-            in_force[key] = verdict
-    return list(in_force.values())
+            in_force[verdict.document_id] = verdict
+    return in_force
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """As `to_pylist`, but each different value is made once: of the ledger's columns, most have a few only."""
+    encoded = column.combine_chunks().dictionary_encode()
+    values = [*encoded.dictionary.to_pylist(), None]
+    places = pc.fill_null(encoded.indices, len(values) - 1).to_numpy(zero_copy_only=False).tolist()
+    return [values[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -133,7 +175,19 @@ def _settled(verdict: Verdict | None, stage_version: str, input_version: str) ->
 
 def first_days(lake: Lake) -> dict[str, dt.date]:
     """The day of each document: that of its first receipt."""
-    return days_of_receipts(lake.read("document_sources", ("document_id", "ingest_date", "sequence")))
+    return days_of_receipts(_receipts(lake))
+
+
+def documents_of_day(lake: Lake, day: dt.date) -> set[str]:
+    """The documents whose day it is."""
+    receipts = _receipts(lake)
+    of_day = receipts.filter(pc.equal(receipts["ingest_date"], day))["document_id"]
+    candidates = receipts.filter(pc.is_in(receipts["document_id"], of_day.combine_chunks()))
+    return {document_id for document_id, first in days_of_receipts(candidates).items() if first == day}
+
+
+def _receipts(lake: Lake) -> pa.Table:
+    return lake.read("document_sources", ("document_id", "ingest_date", "sequence"))
 
 
 def days_of_receipts(receipts: pa.Table) -> dict[str, dt.date]:
@@ -142,19 +196,16 @@ def days_of_receipts(receipts: pa.Table) -> dict[str, dt.date]:
     First by sequence, not by date: a receipt of an older day that is taken in late would move the document to a day on
     which no stage has seen it.
     """
-    rows = receipts.sort_by("sequence")
-    days: dict[str, dt.date] = {}
-    for document_id, day in zip(rows["document_id"].to_pylist(), rows["ingest_date"].to_pylist(), strict=True):
-        if document_id is not None:
-            days.setdefault(document_id, day)
-    return days
+    documents = receipts.filter(pc.is_valid(receipts["document_id"])).sort_by("sequence")
+    firsts = documents.group_by("document_id", use_threads=False).aggregate([("ingest_date", "first")])
+    return dict(zip(firsts["document_id"].to_pylist(), _values(firsts["ingest_date_first"]), strict=True))
 
 
 def inputs_of(lake: Lake, stage: str, day: dt.date) -> dict[str, str]:
     """The documents of a day that a stage is to process, with their input_version."""
     position = STAGES.index(stage)
     if position == 0:
-        return {document_id: FIRST_INPUT for document_id, first in first_days(lake).items() if first == day}
+        return dict.fromkeys(documents_of_day(lake, day), FIRST_INPUT)
     upstream = verdicts(lake, STAGES[position - 1], [day])
     return {document_id: version_after(verdict) for document_id, verdict in upstream.items() if verdict.done}
 
@@ -170,6 +221,10 @@ def vouched(rows: pa.Table, verdicts_in_force: Iterable[Verdict]) -> pa.Table:
         }
     )
     return rows.filter(pc.is_in(_key(rows), _key(vouchers).combine_chunks()))
+
+
+_KEY = ("document_id", "run_id", "processed_at")
+"""What tells the rows of a verdict from others."""
 
 
 def _key(rows: pa.Table) -> pa.ChunkedArray:
@@ -190,7 +245,7 @@ def read_vouched(
     if stage is None:
         return lake.read(table, columns, days=days, documents=documents)
     wanted = columns or TABLES[table].schema.names
-    needed = list(dict.fromkeys([*wanted, "document_id", "run_id", "processed_at"]))
+    needed = list(dict.fromkeys([*wanted, *_KEY]))
     rows = lake.read(table, needed, days=days, documents=documents)
     return vouched(rows, verdicts(lake, stage, days, documents).values()).select(list(wanted))
 
@@ -200,13 +255,13 @@ def sweep(lake: Lake, stage: str, day: dt.date) -> int:
     in_force = verdicts(lake, stage, [day]).values()
     swept: set[str] = set()
     for contract in tables_of(stage):
-        rows = lake.read(contract.name, days=[day])
-        kept = vouched(rows, in_force)
-        if kept.num_rows == rows.num_rows:
+        keys = lake.read(contract.name, _KEY, days=[day])
+        kept = vouched(keys, in_force)
+        if kept.num_rows == keys.num_rows:
             continue
-        orphans = _documents_with_other_rows(rows, kept)
-        replacement = kept.filter(pc.is_in(kept["document_id"], pa.array(sorted(orphans), pa.string())))
-        lake.write(contract.name, replacement, replace=documents_of_day(day, orphans))
+        orphans = _documents_with_other_rows(keys, kept)
+        replacement = vouched(lake.read(contract.name, days=[day], documents=orphans), in_force)
+        lake.write(contract.name, replacement, replace=these_of_day(day, orphans))
         swept |= orphans
     return len(swept)
 
@@ -216,7 +271,7 @@ def withdraw(lake: Lake, stage: str, day: dt.date, documents: Collection[str]) -
 
     Codes of a document whose text can no longer be read would otherwise stand for ever, without their evidence.
     """
-    of_stage = And(EqualTo("stage", stage), documents_of_day(day, documents))
+    of_stage = And(EqualTo("stage", stage), these_of_day(day, documents))
     lake.write("stage_status", empty("stage_status"), replace=of_stage)
     sweep(lake, stage, day)
 
@@ -230,8 +285,11 @@ def _documents_with_other_rows(rows: pa.Table, kept: pa.Table) -> set[str]:
     return {document_id for document_id, count in counts(rows).items() if count != after.get(document_id, 0)}
 
 
-def conservation(lake: Lake, stage: str, day: dt.date) -> dict[str, Any]:
+def conservation(lake: Lake, stage: str, day: dt.date, documents: Collection[str] | None = None) -> dict[str, Any]:
     """Counts that must balance for a stage's day: inputs = done + quarantined + pending, row counts as vouched for.
+
+    Args:
+        documents: those whose rows are counted; all when None.
 
     Returns:
         inputs; done and quarantined; pending (no verdict); outdated (those of done and quarantined whose input has a
@@ -240,15 +298,16 @@ def conservation(lake: Lake, stage: str, day: dt.date) -> dict[str, Any]:
     """
     inputs = inputs_of(lake, stage, day)
     own = {d: v for d, v in verdicts(lake, stage, [day]).items() if d in inputs}
+    counted = own if documents is None else {d: own[d] for d in documents if d in own}
     found: Counter[str] = Counter()
     for contract in tables_of(stage):
-        rows = vouched(lake.read(contract.name, ("document_id", "run_id", "processed_at"), days=[day]), own.values())
-        found.update(rows["document_id"].to_pylist())
+        rows = lake.read(contract.name, _KEY, days=[day], documents=documents)
+        found.update(vouched(rows, counted.values())["document_id"].to_pylist())
     return {
         "inputs": len(inputs),
         "done": sum(v.done for v in own.values()),
         "quarantined": sum(not v.done for v in own.values()),
         "pending": len(inputs) - len(own),
         "outdated": sum(v.input_version != inputs[d] for d, v in own.items()),
-        "miscounted": sorted(d for d, v in own.items() if v.done and v.row_count != found[d]),
+        "miscounted": sorted(d for d, v in counted.items() if v.done and v.row_count != found[d]),
     }
