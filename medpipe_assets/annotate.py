@@ -14,19 +14,20 @@ from medpipe_assets.recognition.embedded import EmbeddedRecognition
 from medpipe_assets.recognition.engine import NOT_ASSERTED, Mention
 
 
-def annotate(text: str, language: str | None) -> Iterator[dict[str, Any]]:
+def annotate(text: str, language: str | None, model: str = "") -> Iterator[dict[str, Any]]:
     """The entities of a text, in order, as plain dicts that JSON can hold.
 
     Args:
         language: ISO 639-1; None to have it found from the text, which is taken for English where it is too short to
             tell. A text in a language without terms has no entities.
+        model: path of the coding model; the lexicon alone is used where there is none.
 
     Yields:
         category, type, text, begin, end (of the first and last span), spans, score, traits, attributes, and codes (best
         first; each with code, description, score, billable, flags, method, review and asserted).
     """
     language = language or identify(text).replace(UNDETERMINED, "en")
-    recogniser, coder = EmbeddedRecognition(), EmbeddedCoding()
+    recogniser, coder = EmbeddedRecognition(model), EmbeddedCoding(model)
     if not recogniser.supports(language):
         return
     mentions = recogniser.recognise(text, language)

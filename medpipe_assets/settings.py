@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     recognition_engine: str = Field(default="", description="engine of the recognition stage; empty: the profile's")
     coding_engine: str = Field(default="", description="engine of the coding stage; empty: the profile's")
     translation_model: str = Field(default="", description="folder of a CTranslate2 model, for the engine ctranslate2")
+    model: str = Field(
+        default="", description="file of the coding model; empty: medpipe/coding.model in the user's data folder"
+    )
     inbox: str = Field(default="", description="folder, or s3://bucket/prefix, watched; empty: `inbox` in the lake")
     uploads: str = Field(default="", description="folder or s3://bucket/prefix with a folder for each dataset's files")
     inbox_queue: str = Field(default="", description="URL of the SQS queue that tells what arrives on S3")
@@ -123,3 +126,11 @@ def is_remote(place: str) -> bool:
 def inbox_folder(settings: Settings, location: LakeLocation) -> Path:
     """The watched folder, where the inbox is not on S3."""
     return Path(settings.inbox).expanduser() if settings.inbox else location.home / DEFAULT_INBOX
+
+
+def model_file(settings: Settings) -> str:
+    """Where the coding model is looked for, and written; there need be none."""
+    if settings.model:
+        return str(Path(settings.model).expanduser())
+    data = os.environ.get("XDG_DATA_HOME")
+    return str((Path(data) if data else Path.home() / ".local" / "share") / "medpipe" / "coding.model")

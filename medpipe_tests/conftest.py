@@ -18,3 +18,4 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name in ("RAW_BUCKET", "PREPROCESSED_BUCKET", "PARQUET_BUCKET", "STAGING_BUCKET", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", os.devnull)  # no coding model of the developer's own

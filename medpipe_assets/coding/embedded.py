@@ -1,19 +1,20 @@
 """The embedded coder: a mention's words looked up in the compiled lexicon, candidates weighed, the document ranked.
 
-No service and no network. Which code is valid is the code set's affair (`icd10cm`, `validity`), which mention exists
-the recogniser's.
+Where there is a model for the text's language, it proposes and weighs the codes, and the lexicon answers for the
+mentions that the model knows nothing of. No service and no network. Which code is valid is the code set's affair
+(`icd10cm`, `validity`), which mention exists the recogniser's.
 
-Probabilities come from `calibration.tsv`: the share of right codes, as (right + 1) / (mentions + 2), among `mentions`
-asserted mentions (a code counted once a document and kind) on CodiEsp's training part, Spanish and English together.
-Right is a code of the document's gold standard, or a subdivision, new since its 2018 release, of one. Rows are the
-lexicon's kinds of terms, 'ambiguous' for an ambiguous abbreviation, 'category' for a code that the set divides further
-with no unspecified leaf, and 'later' for how often the second of several codes is right, as a share of how often the
-first is.
+Without a model, probabilities come from `calibration.tsv`: the share of right codes, as (right + 1) / (mentions + 2),
+among `mentions` asserted mentions (a code counted once a document and kind) on CodiEsp's training part, Spanish and
+English together. Right is a code of the document's gold standard, or a subdivision, new since its 2018 release, of one.
+Rows are the lexicon's kinds of terms, 'ambiguous' for an ambiguous abbreviation, 'category' for a code that the set
+divides further with no unspecified leaf, and 'later' for how often the second of several codes is right, as a share of
+how often the first is.
 """
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,24 +24,37 @@ from medpipe_assets.coding import icd10cm, validity
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
 from medpipe_assets.fingerprints import fingerprint
 from medpipe_assets.lexicon import build, lexicon
+from medpipe_assets.model import corpus, reader
+from medpipe_assets.model.reader import Proposal, Reader, Reading
 
 _CALIBRATION: Final = Path(__file__).with_name("calibration.tsv")
 
-CODE_VERSION: Final = "4"
-"""Raise it when the same lexicon would give other codes or scores."""
+CODE_VERSION: Final = "5"
+"""Raise it when the same lexicon and model would give other codes or scores."""
 ACCEPTED: Final = 0.35
 """A document's code is accepted from this probability on: any kind of term will do, but no vague term, no category and
-no later candidate. On CodiEsp's training part every threshold from 0.2 to 0.6 accepts the same codes."""
+no later candidate. On CodiEsp's training part every threshold from 0.2 to 0.6 accepts the same codes. A model brings
+its own threshold."""
 SURE: Final = 0.7
-"""From this score on a candidate needs no second look; between ACCEPTED and this a person should review it."""
+"""From this score on a candidate needs no second look; between ACCEPTED and this a person should review it. A model
+brings its own threshold."""
 CANDIDATES: Final = 5
+LEAST: Final = 0.01
+"""Codes of a document that are less probable are not told."""
 _NOT_ASSERTED: Final = 0.1
-"""Share of a code's probability left where all its mentions are negated, of the family, or hypothetical."""
+"""Without a model: share of a code's probability left where all its mentions are negated, of the family, or
+hypothetical."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedCoding:
-    """Codes conditions by the lexicon. Mentions of other categories get no candidates."""
+    """Codes conditions by the model and the lexicon. Mentions of other categories get no candidates.
+
+    Attributes:
+        model: path of the model file; the lexicon alone is used where there is no file.
+    """
+
+    model: str = ""
 
     @property
     def name(self) -> str:
@@ -48,7 +62,7 @@ class EmbeddedCoding:
 
     @property
     def version(self) -> str:
-        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint([_CALIBRATION])}"
+        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint([_CALIBRATION])}{reader.version(self.model)}"
 
     @property
     def reads(self) -> Literal["source", "english"]:
@@ -60,14 +74,45 @@ class EmbeddedCoding:
 
     def code(self, texts: Sequence[CodableText], mentions: Sequence[CodableMention]) -> Coding:
         """Code one document."""
-        candidates = tuple(tuple(_candidates(texts, mention)) for mention in mentions)
-        return Coding(candidates, tuple(_ranked(mentions, candidates)))
+        opened = reader.load(self.model) if self.model else None
+        readers = {i: opened.reader(text.language, corpus.DIAGNOSIS) for i, text in enumerate(texts)} if opened else {}
+        learnt = {i: _Learnt(found, found.read(texts[i].text)) for i, found in readers.items() if found}
+        candidates = tuple(tuple(_candidates(texts, mention, learnt)) for mention in mentions)
+        return Coding(candidates, tuple(_ranked(mentions, candidates, learnt)))
 
 
-def _candidates(texts: Sequence[CodableText], mention: CodableMention) -> Iterator[Candidate]:
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What the model reads in a text."""
+
+    reader: Reader
+    reading: Reading
+
+    def of(self, mention: CodableMention) -> list[Proposal]:
+        """The proposals for a mention, each code once, best first: those of a span that lies inside it."""
+        begin, end = mention.spans[0][0], mention.spans[-1][1]
+        best: dict[str, Proposal] = {}
+        for p in self.reading.proposals:
+            if begin <= p.begin and p.end <= end and p.probability >= LEAST:
+                best[p.code] = max(p, best.get(p.code, p), key=lambda each: each.probability)
+        return sorted(best.values(), key=lambda p: -p.probability)
+
+
+def _candidates(
+    texts: Sequence[CodableText], mention: CodableMention, learnt: Mapping[int, _Learnt]
+) -> Iterator[Candidate]:
     if mention.category != "MEDICAL_CONDITION":
         return
-    source = texts[mention.text_index]
+    known = learnt.get(mention.text_index)
+    proposed = known.of(mention) if known else []
+    if known and proposed:
+        for p in proposed[:CANDIDATES]:
+            yield candidate(p.code, p.probability, "model", known.reader.sure)
+    else:
+        yield from _by_lexicon(texts[mention.text_index], mention)
+
+
+def _by_lexicon(source: CodableText, mention: CodableMention) -> Iterator[Candidate]:
     named = " ".join(source.text[begin:end] for begin, end in mention.spans)
     sense = lexicon.load(source.language).sense(named)
     if sense is None:
@@ -80,8 +125,12 @@ def _candidates(texts: Sequence[CodableText], mention: CodableMention) -> Iterat
         score *= _precision("later")
 
 
-def candidate(code: str, score: float, method: str) -> Candidate:
-    """A code as a candidate, with its title, flags and review mark."""
+def candidate(code: str, score: float, method: str, sure: float = SURE) -> Candidate:
+    """A code as a candidate, with its title, flags and review mark.
+
+    Args:
+        sure: the score from which on nobody need look at it.
+    """
     entry = icd10cm.lookup(code)
     return Candidate(
         code=entry.code if entry else icd10cm.canonical(code),
@@ -91,20 +140,34 @@ def candidate(code: str, score: float, method: str) -> Candidate:
         category=icd10cm.canonical(code)[:3],
         method=method,
         flags=validity.flags(code),
-        review=score < SURE,
+        review=score < sure,
     )
 
 
-def _ranked(mentions: Sequence[CodableMention], candidates: Sequence[Sequence[Candidate]]) -> list[DocumentCode]:
-    """The document's codes, most probable first: a code is as probable as its best mention makes it."""
+def _ranked(
+    mentions: Sequence[CodableMention], candidates: Sequence[Sequence[Candidate]], learnt: Mapping[int, _Learnt]
+) -> list[DocumentCode]:
+    """The document's codes, most probable first: a code is as probable as its best mention makes it.
+
+    A model's codes are what the text names, negated or not, since that is what it learnt; `asserted` tells those that
+    the patient has. The lexicon's are worth little where no mention is asserted.
+    """
     support: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for mention, proposed in zip(mentions, candidates, strict=True):
         for c in proposed:
-            support[c.code].append((c.score if mention.asserted else c.score * _NOT_ASSERTED, mention.asserted))
-    codes = [
-        DocumentCode(code, p := max(s for s, _ in found), p >= ACCEPTED, any(a for _, a in found), len(found))
-        for code, found in support.items()
-    ]
+            score = c.score if mention.asserted or c.method == "model" else c.score * _NOT_ASSERTED
+            support[c.code].append((score, mention.asserted))
+    read: dict[str, float] = defaultdict(float)
+    for known in learnt.values():
+        for code, probability in known.reading.codes:
+            if probability >= LEAST:
+                read[icd10cm.canonical(code)] = max(read[icd10cm.canonical(code)], probability)
+    threshold = min((known.reader.accepted for known in learnt.values()), default=ACCEPTED)
+    codes = []
+    for code in {*support, *read}:
+        found = support.get(code, [])
+        p = read[code] if code in read else max(score for score, _ in found)
+        codes.append(DocumentCode(code, p, p >= threshold, any(a for _, a in found), len(found)))
     return sorted(codes, key=lambda c: (-c.probability, c.code))
 
 

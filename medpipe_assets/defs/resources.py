@@ -30,8 +30,9 @@ from medpipe_assets.extraction.embedded import EmbeddedExtraction
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
+from medpipe_assets.privacy import keep_private
 from medpipe_assets.recognition.embedded import EmbeddedRecognition
-from medpipe_assets.settings import Settings, lake_location
+from medpipe_assets.settings import Settings, lake_location, model_file
 from medpipe_assets.translation.embedded import EmbeddedTranslation
 from medpipe_assets.warehouse.choice import warehouse_over
 from medpipe_assets.warehouse.lake_tables import Scope, WarehouseOver
@@ -196,8 +197,14 @@ ENGINES: Mapping[str, Mapping[str, Maker]] = {
         "ctranslate2": _ctranslate2,
         "translate": _translate,
     },
-    "recognition": {"embedded": lambda _: EmbeddedRecognition(), "comprehend_medical": _comprehend_medical},
-    "coding": {"embedded": lambda _: EmbeddedCoding(), "infer_icd10cm": _infer_icd10cm},
+    "recognition": {
+        "embedded": lambda given: EmbeddedRecognition(model_file(given.settings)),
+        "comprehend_medical": _comprehend_medical,
+    },
+    "coding": {
+        "embedded": lambda given: EmbeddedCoding(model_file(given.settings)),
+        "infer_icd10cm": _infer_icd10cm,
+    },
 }
 """Engines by stage and name. A new engine is a line here."""
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from medpipe_assets.fingerprints import fingerprint
 from medpipe_assets.lexicon import build, words
+from medpipe_assets.model import reader
 from medpipe_assets.recognition import anatomy, assertion, conditions, medications, tests_and_procedures
 from medpipe_assets.recognition.engine import Mention, Offsets
 from medpipe_assets.recognition.sections import sections
@@ -35,7 +36,13 @@ _JUDGED: Final = frozenset({"MEDICAL_CONDITION", "MEDICATION", "TEST_TREATMENT_P
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRecognition:
-    """Finds mentions by lexicon and rules."""
+    """Finds mentions by lexicon and rules, and conditions by a model too where there is one.
+
+    Attributes:
+        model: path of the model file; none where there is no file.
+    """
+
+    model: str = ""
 
     @property
     def name(self) -> str:
@@ -43,7 +50,7 @@ class EmbeddedRecognition:
 
     @property
     def version(self) -> str:
-        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint(_DATA.iterdir())}"
+        return f"{CODE_VERSION}.{build.fingerprint()}.{fingerprint(_DATA.iterdir())}{reader.version(self.model)}"
 
     @property
     def reads(self) -> Literal["source", "english"]:
@@ -55,7 +62,8 @@ class EmbeddedRecognition:
 
     def recognise(self, text: str, language: str) -> list[Mention]:
         """Find the mentions in a text, ordered by their first span, never overlapping."""
-        found = resolved(mention for find in _FINDERS for mention in find(text, language))
+        learnt = conditions.find_learnt(text, language, self.model)
+        found = resolved([*learnt, *(mention for find in _FINDERS for mention in find(text, language))])
         headings = [(section.heading, section.begin) for section in sections(text, language)]
         found = [m for m in found if m.category != "MEDICAL_CONDITION" or not _is_heading(m, headings)]
         judged = [mention for mention in found if mention.category in _JUDGED]

@@ -1,0 +1,254 @@
+"""How well texts are coded: `python -m benchmarks.coding --train DIR [--train DIR]... --test DIR`, corpora as CodiEsp's.
+
+A model is built from the training folders (or from the test folder's own, `--folds 5`, each document coded by a model
+that did not see it) and the embedded engines code the test folder. Figures, each with a bootstrap interval over
+documents:
+
+- `coding_d_f1`, `_precision`, `_recall`: micro, accepted diagnosis codes of a document. `coding_d_map`: mean average
+  precision of its ranked codes, over documents that have any. The same for procedures (`p`).
+- `coding_x_f1`: diagnoses and procedures with their evidence, as the task scores it: a code counts where one of its
+  spans begins and ends at most ten characters outside one of the gold spans.
+- `coding_d_sure_precision`, `_coverage`: codes that are accepted without review, and the share of gold codes that are.
+- `coding_d_calibration_error`: expected calibration error of all codes told, ten bins.
+- `coding_megabytes_per_second`: recognition and coding together, one core, CPU time, the model warm.
+
+`--predictions`, `--ranking` and `--evidence` write what the task's own scorer reads: document and code; the same, best
+first; document, offsets, kind and code. `--zero-shot` uses no model: the lexicon alone, which has not seen the corpus.
+`--language en` codes the corpus's English translations. Without arguments a small self-made corpus is built and coded,
+to see that all of it works; its figures say nothing of other texts.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.reporting import arguments, figure, interval, quiet_stdout
+from medpipe_assets.coding.embedded import EmbeddedCoding
+from medpipe_assets.coding.engine import CodableMention, CodableText
+from medpipe_assets.model import artefact, calibration, corpus, reader, training
+from medpipe_assets.model.corpus import DIAGNOSIS, PROCEDURE, Document
+from medpipe_assets.recognition.embedded import EmbeddedRecognition
+from medpipe_assets.recognition.engine import NOT_ASSERTED
+
+TOLERANCE: Final = 10
+"""Characters by which a span may be wider than the gold one at each end (CodiEsp-X, official scorer)."""
+
+Spans = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the engines say of a document, by kind of code.
+
+    Attributes:
+        ranked: codes with probabilities, best first. accepted, sure: those that pass these thresholds.
+        evidence: spans of accepted codes.
+    """
+
+    ranked: Mapping[str, Sequence[tuple[str, float]]]
+    accepted: Mapping[str, frozenset[str]]
+    sure: Mapping[str, frozenset[str]]
+    evidence: Mapping[str, Mapping[str, Spans]]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--train", type=Path, action="append", default=[], metavar="DIR", help="a corpus to learn from")
+    parser.add_argument("--test", type=Path, metavar="DIR", help="the corpus to code")
+    parser.add_argument("--zero-shot", action="store_true", help="no model: the lexicon alone")
+    parser.add_argument("--language", default=corpus.LANGUAGE, help="which of the corpus's texts")
+    for name in ("predictions", "ranking", "evidence"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write it for the task's scorer")
+    options = parser.parse_args(argv)
+    if options.test is None or not (options.train or options.zero_shot):
+        parser.error("give --test DIR, and --train DIR or --zero-shot")
+    documents = corpus.read([options.test], options.language)
+    if options.quick:
+        documents = documents[:50]
+    config = {"language": options.language, "train": " ".join(d.name for d in options.train) or "nothing"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = ""
+        if not options.zero_shot:
+            path = str(Path(folder, "coding.model"))
+            begun = time.perf_counter()
+            with quiet_stdout():
+                about, arrays = training.build(options.train, [options.language])
+            artefact.write(Path(path), about, arrays)
+            figure("coding_build_seconds", time.perf_counter() - begun, "seconds", config=config)
+        answers, seconds = coded(documents, options.language, path)
+    report(documents, answers, config)
+    size = sum(len(d.text.encode()) for d in documents)
+    figure("coding_megabytes_per_second", size / 1e6 / seconds, "MB/s", n=len(documents), config=config)
+    if options.predictions:
+        write(options.predictions, ((d.name, c) for d, a in zip(documents, answers, strict=True)
+                                    for c, _ in a.ranked[DIAGNOSIS] if c in a.accepted[DIAGNOSIS]))  # fmt: skip
+    if options.ranking:
+        write(options.ranking, ((d.name, c) for d, a in zip(documents, answers, strict=True)
+                                for c, _ in a.ranked[DIAGNOSIS]))  # fmt: skip
+    if options.evidence:
+        write(options.evidence, evidence_rows(documents, answers))
+
+
+def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write a tab-separated file."""
+    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def evidence_rows(documents: Sequence[Document], answers: Sequence[Answer]) -> Iterator[Sequence[str]]:
+    """Document, 'begin end', kind and code of each span, as the X task's scorer reads it."""
+    for document, answer in zip(documents, answers, strict=True):
+        for kind, codes in answer.evidence.items():
+            for code, spans in codes.items():
+                for begin, end in spans:
+                    yield document.name, f"{begin} {end}", kind, code
+
+
+def coded(documents: Sequence[Document], language: str, model: str) -> tuple[list[Answer], float]:
+    """What the engines say of each document, and the CPU seconds it took them."""
+    recogniser, coder = EmbeddedRecognition(model), EmbeddedCoding(model)
+    opened = reader.load(model) if model else None
+    for document in documents[:30]:
+        _answer(recogniser, coder, opened, document.text, language)
+    begun = time.process_time()
+    answers = [_answer(recogniser, coder, opened, document.text, language) for document in documents]
+    return answers, time.process_time() - begun
+
+
+def _answer(
+    recogniser: EmbeddedRecognition, coder: EmbeddedCoding, opened: reader.Model | None, text: str, language: str
+) -> Answer:
+    mentions = []
+    for mention in recogniser.recognise(text, language):
+        traits = tuple(trait.name for trait in mention.traits)
+        asserted = NOT_ASSERTED.isdisjoint(traits)
+        mentions.append(
+            CodableMention(0, mention.spans, mention.category, mention.type, mention.score, traits, asserted)
+        )
+    coding = coder.code([CodableText(text, language)], mentions)
+    sure = {c.code for each in coding.candidates for c in each if not c.review}
+    codes = [(c.code.lower(), c.probability) for c in coding.codes]
+    accepted = {c.code.lower() for c in coding.codes if c.accepted}
+    ranked = {DIAGNOSIS: codes}
+    taken = {DIAGNOSIS: frozenset(accepted)}
+    spans: dict[str, dict[str, list[tuple[int, int]]]] = {DIAGNOSIS: {}, PROCEDURE: {}}
+    for mention, candidates in zip(mentions, coding.candidates, strict=True):
+        for c in candidates:
+            if c.code.lower() in accepted:
+                spans[DIAGNOSIS].setdefault(c.code.lower(), []).append((mention.spans[0][0], mention.spans[-1][1]))
+    for kind in corpus.KINDS if opened else ():
+        found = opened.reader(language, kind) if opened else None
+        if found is None:
+            continue
+        reading = found.read(text)
+        if kind == PROCEDURE:
+            ranked[kind] = list(reading.codes)
+            taken[kind] = frozenset(code for code, p in reading.codes if p >= found.accepted)
+        for p in reading.proposals:
+            if p.code in taken[kind] and p.probability >= found.accepted:
+                spans[kind].setdefault(p.code, []).append((p.begin, p.end))
+    return Answer(ranked, taken, {DIAGNOSIS: frozenset(c.lower() for c in sure) & accepted}, spans)
+
+
+def report(documents: Sequence[Document], answers: Sequence[Answer], config: Mapping[str, str]) -> None:
+    """Print the figures of documents that have a gold standard."""
+    for kind, letter in corpus.KINDS.items():
+        both = [
+            (document.codes.get(kind, frozenset()), answer)
+            for document, answer in zip(documents, answers, strict=True)
+            if kind in answer.ranked and document.codes
+        ]
+        if not any(gold for gold, _ in both):
+            continue
+        name = f"coding_{letter.lower()}"
+        counts = [(len(gold & a.accepted[kind]), len(a.accepted[kind]), len(gold)) for gold, a in both]
+        _figure(f"{name}_f1", counts, f1, "f1", config)
+        _figure(f"{name}_precision", counts, precision, "share", config)
+        _figure(f"{name}_recall", counts, recall, "share", config)
+        averages = [average_precision([c for c, _ in a.ranked[kind]], gold) for gold, a in both if gold]
+        _figure(f"{name}_map", averages, mean, "map", config)
+    _report_sure(documents, answers, config)
+    told = [(d, a) for d, a in zip(documents, answers, strict=True) if d.evidence]
+    if told:
+        _figure("coding_x_f1", [evidence_counts(d, a) for d, a in told], f1, "f1", config)
+
+
+def _report_sure(documents: Sequence[Document], answers: Sequence[Answer], config: Mapping[str, str]) -> None:
+    told = [(d.codes[DIAGNOSIS], a) for d, a in zip(documents, answers, strict=True) if DIAGNOSIS in d.codes]
+    if not told:
+        return
+    counts = [(len(gold & a.sure[DIAGNOSIS]), len(a.sure[DIAGNOSIS]), len(gold)) for gold, a in told]
+    _figure("coding_d_sure_precision", counts, precision, "share", config)
+    _figure("coding_d_sure_coverage", counts, recall, "share", config)
+    pairs = [[(p, c in gold) for c, p in a.ranked[DIAGNOSIS]] for gold, a in told]
+    _figure("coding_d_calibration_error", pairs, calibration_error, "share", config)
+
+
+def _figure(
+    name: str, items: Sequence[Any], statistic: Callable[[Any], float], unit: str, config: Mapping[str, str]
+) -> None:
+    low, high = interval(items, statistic)
+    figure(name, statistic(items), unit, low=low, high=high, n=len(items), config=config)
+
+
+def precision(counts: Sequence[tuple[int, int, int]]) -> float:
+    """Of what was told, the share that is right; counts are (right, told, gold) of each document."""
+    return sum(c[0] for c in counts) / max(1, sum(c[1] for c in counts))
+
+
+def recall(counts: Sequence[tuple[int, int, int]]) -> float:
+    """Of the gold codes, the share that was told."""
+    return sum(c[0] for c in counts) / max(1, sum(c[2] for c in counts))
+
+
+def f1(counts: Sequence[tuple[int, int, int]]) -> float:
+    """Harmonic mean of both."""
+    return 2 * sum(c[0] for c in counts) / max(1, sum(c[1] + c[2] for c in counts))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean."""
+    return sum(values) / max(1, len(values))
+
+
+def average_precision(ranked: Sequence[str], gold: frozenset[str]) -> float:
+    """Mean of the precisions at the ranks of the gold codes; one that is not ranked counts as 0."""
+    hits, total = 0, 0.0
+    for rank, code in enumerate(ranked, start=1):
+        if code in gold:
+            hits += 1
+            total += hits / rank
+    return total / len(gold)
+
+
+def calibration_error(pairs: Sequence[Sequence[tuple[float, bool]]]) -> float:
+    """Expected calibration error of documents' codes: (probability, whether right)."""
+    flat = [pair for document in pairs for pair in document]
+    return calibration.expected_error(np.array([p for p, _ in flat]), np.array([r for _, r in flat], dtype=bool))
+
+
+def evidence_counts(document: Document, answer: Answer) -> tuple[int, int, int]:
+    """(right, told, gold) codes with evidence, as the task counts them."""
+    gold: dict[str, list[tuple[int, int]]] = {}
+    for piece in document.evidence:
+        gold.setdefault(piece.code, []).append((piece.spans[0][0], piece.spans[-1][1]))
+    told: dict[str, list[tuple[int, int]]] = {}
+    for codes in answer.evidence.values():
+        for code, spans in codes.items():
+            told.setdefault(code, []).extend(spans)
+    right = sum(any(near(g, t) for g in gold.get(code, ()) for t in spans) for code, spans in told.items())
+    return right, len(told), len(gold)
+
+
+def near(gold: tuple[int, int], told: tuple[int, int]) -> bool:
+    """Whether a span holds the gold one and is at most TOLERANCE wider at each end."""
+    return 0 <= gold[0] - told[0] <= TOLERANCE and 0 <= told[1] - gold[1] <= TOLERANCE
+
+
+if __name__ == "__main__":
+    main()

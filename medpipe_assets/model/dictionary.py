@@ -1,0 +1,194 @@
+"""The span dictionary: the words that a corpus's evidence used for its codes, and how far each wording can be trusted.
+
+A term is the stems of a piece of evidence without stop words. It is found where its stems stand in a row, and (from two
+stems on) where they stand in any order with up to three others between. What is counted of a term leaves out any one
+document on request, so that a ranker can be trained on the very documents that the dictionary is made of.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpipe_assets.model.tokens import Integers, Numbers, Tokens
+
+LONGEST: Final = 8
+"""Stems of a term; longer evidence is a sentence, seldom met twice."""
+CODES: Final = 4
+"""Codes that are kept of a term, by the documents in which it was their evidence."""
+_MULTIPLIER: Final = 0x9E3779B97F4A7C15 | 1
+_WINDOWS: Final = {2: 5, 3: 6, 4: 6, 5: 6, 6: 7}
+"""For a term of so many stems, the words among which they may stand when not in a row."""
+_SIEVE_BITS: Final = 20
+
+
+class Matches(NamedTuple):
+    """Where terms stand: rows of terms, and places in `Tokens.content` of their first and last words."""
+
+    term: NDArray[np.intp]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+
+class Counts(NamedTuple):
+    """What a corpus says of terms, a row each.
+
+    Attributes:
+        annotated: documents in which the term is evidence. occurring: documents in which it stands at all.
+        total: sum over its codes of the documents in which it is their evidence.
+        code, documents: its CODES best codes (-1: none) and in how many documents it is evidence of each.
+    """
+
+    annotated: Integers
+    occurring: Integers
+    total: Integers
+    code: Integers
+    documents: Integers
+
+
+def ordered(numbers: Iterable[int]) -> int:
+    """The key of stems in their order."""
+    key = 0
+    for each in numbers:
+        key = (key * _MULTIPLIER + each) % 2**64
+    return key
+
+
+def unordered(numbers: Iterable[int]) -> int:
+    """The key of a set of stems."""
+    return sum(set(numbers)) % 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Terms by ascending key, with their numbers of stems; `sieve` tells keys that are none at once."""
+
+    key: Numbers
+    size: Integers
+    sieve: NDArray[np.bool_]
+
+    def rows(self, keys: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Which of the keys are terms: their places in `keys`, and their rows here."""
+        maybe = np.flatnonzero(self.sieve[keys >> np.uint64(64 - _SIEVE_BITS)])
+        if not len(maybe) or not len(self.key):
+            return np.zeros(0, np.intp), np.zeros(0, np.intp)
+        row = np.minimum(np.searchsorted(self.key, keys[maybe]), len(self.key) - 1)
+        known = self.key[row] == keys[maybe]
+        return maybe[known], row[known]
+
+
+def terms(key: Numbers, size: Integers) -> Terms:
+    """Terms, ready to be looked up. Keys must ascend."""
+    sieve = np.zeros(1 << _SIEVE_BITS, dtype=bool)
+    sieve[key >> np.uint64(64 - _SIEVE_BITS)] = True
+    return Terms(key, size, sieve)
+
+
+def in_a_row(known: Terms, stems: Numbers, tokens: Tokens) -> Matches:
+    """Every term whose stems stand in a row within a sentence, those inside others too.
+
+    Args:
+        stems: the numbers of the content tokens' stems.
+    """
+    sentence = tokens.sentence[tokens.content]
+    found: list[tuple[Any, Any, int]] = []
+    keys = np.zeros(len(stems), np.uint64)
+    multiplier = np.uint64(_MULTIPLIER)
+    for length in range(1, min(LONGEST, len(stems)) + 1):
+        keys = keys[: len(stems) - length + 1] * multiplier + stems[length - 1 :]
+        place, row = known.rows(keys)
+        whole = sentence[place] == sentence[place + length - 1]
+        found.append((row[whole], place[whole], length))
+    if not found:
+        return Matches(*(np.zeros(0, np.intp),) * 3)
+    term = np.concatenate([row for row, _, _ in found])
+    first = np.concatenate([place for _, place, _ in found])
+    last = np.concatenate([place + length - 1 for _, place, length in found])
+    return Matches(term, first, last)
+
+
+def _offsets(length: int) -> NDArray[np.intp]:
+    return np.array([(0, *rest) for rest in combinations(range(1, _WINDOWS[length]), length - 1)], dtype=np.intp)
+
+
+_PLACES: Final = {length: _offsets(length) for length in _WINDOWS}
+"""For a term of so many stems, their places after the first one's that are tried."""
+
+
+def scattered(known: Terms, stems: Numbers, tokens: Tokens) -> Matches:
+    """Every term of two stems or more whose stems stand near one another within a sentence, in any order."""
+    size = len(stems)
+    sentence = tokens.sentence[tokens.content]
+    padded = np.concatenate([stems, np.zeros(max(_WINDOWS.values()), np.uint64)])
+    window = np.arange(size)[:, None]
+    found: list[Matches] = []
+    for places in _PLACES.values():
+        keys = np.zeros((size, len(places)), np.uint64)
+        for column in places.T:
+            keys += padded[window + column]
+        place, row = known.rows(keys.ravel())
+        first, which = place // len(places), place % len(places)
+        last = first + places[which, -1]
+        inside = last < size
+        first, last, row = first[inside], last[inside], row[inside]
+        whole = sentence[first] == sentence[last]
+        found.append(Matches(row[whole], first[whole], last[whole]))
+    return Matches(*(np.concatenate([part[i] for part in found]) for i in range(3)))
+
+
+class Evidence(NamedTuple):
+    """Which term was evidence of which code in which document; each a number, the triple at most once."""
+
+    term: int
+    document: int
+    code: int
+
+
+def counted(size: int, evidence: Sequence[Evidence], occurring: Sequence[Iterable[int]]) -> "Counting":
+    """Count terms over a corpus.
+
+    Args:
+        size: how many terms there are.
+        occurring: by document, the terms that stand in it.
+    """
+    by_term: list[list[Evidence]] = [[] for _ in range(size)]
+    for each in evidence:
+        by_term[each.term].append(each)
+    stands = np.zeros(size, np.int32)
+    where: list[frozenset[int]] = []
+    for here in occurring:
+        unique = frozenset(here)
+        stands[list(unique)] += 1
+        where.append(unique)
+    return Counting(by_term, stands, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """A corpus's counts of terms, with and without one of its documents."""
+
+    evidence: Sequence[Sequence[Evidence]]
+    occurring: Integers
+    where: Sequence[frozenset[int]]
+
+    def counts(self, terms: Iterable[int], without: int | None = None) -> Counts:
+        """The counts of terms, over all documents but one."""
+        chosen = list(terms)
+        annotated, total, occurring = (np.zeros(len(chosen), np.int32) for _ in range(3))
+        code = np.full((len(chosen), CODES), -1, np.int32)
+        documents = np.zeros((len(chosen), CODES), np.int32)
+        for i, term in enumerate(chosen):
+            told = [each for each in self.evidence[term] if each.document != without]
+            occurring[i] = self.occurring[term] - (without is not None and term in self.where[without])
+            if not told:
+                continue
+            by_code = Counter(each.code for each in told)
+            annotated[i] = len({each.document for each in told})
+            total[i] = len(told)
+            for rank, (name, seen) in enumerate(sorted(by_code.items(), key=lambda item: (-item[1], item[0]))[:CODES]):
+                code[i, rank], documents[i, rank] = name, seen
+        return Counts(annotated, occurring, total, code, documents)
