@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 import medpipe_assets
-from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.errors import ConfigurationError, no_room
+from medpipe_assets.privacy import keep_private
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -36,6 +37,8 @@ class Commands(click.Group):
         except Exception as error:
             if os.environ.get("MEDPIPE_DEBUG"):
                 raise
+            if (stop := no_room(error)) is not None:
+                raise _FailedError(str(stop)) from None
             hint = "MEDPIPE_DEBUG=1 shows the traceback, which may hold document text"
             raise _FailedError(f"failed with {where(error)} ({hint})") from None
 
@@ -77,7 +80,7 @@ def main() -> None:
           medpipe query "SELECT code, count(*) AS documents FROM diagnoses GROUP BY code ORDER BY 2 DESC"
           medpipe show DOCUMENT
     """
-    os.umask(0o077)  # whatever is written here may hold patient data
+    keep_private()
 
 
 @main.command()

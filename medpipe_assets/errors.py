@@ -4,6 +4,7 @@ A `DocumentError` concerns one document (or one page of it): the run goes on and
 A `ConfigurationError` concerns the installation: the run stops at once. Neither ever holds document text.
 """
 
+import errno
 from enum import StrEnum
 
 
@@ -60,3 +61,29 @@ class RunStopError(Exception):
 
 class ConfigurationError(RunStopError):
     """The installation or the command is wrong."""
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_ROOM_WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded", "File too large")
+_DATABASES = ("sqlite3", "sqlalchemy", "_duckdb", "duckdb")
+"""Libraries that say it in words. No other's are listened to: the message may be a document's."""
+
+
+def no_room(error: BaseException) -> RunStopError | None:
+    """How to tell of a disk that is full, where an exception, or what it came from, says that it is; None where not."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if _says_no_room(cause):
+            return RunStopError(
+                "the disk of the lake (or of its scratch folder) is full: make room, and give the command again; "
+                "what was committed is whole"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _says_no_room(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    of_database = type(error).__module__.partition(".")[0] in _DATABASES
+    return of_database and any(words in str(error) for words in _NO_ROOM_WORDS)

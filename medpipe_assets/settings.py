@@ -36,7 +36,12 @@ class Settings(BaseSettings):
         default="", description="metrics as JSON lines: stdout, stderr, a file or off; empty: stdout under profile aws"
     )
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0, description="worker processes; 0: none")
-    task_seconds: float = Field(default=900.0, gt=0, description="longest for one document in one stage, seconds")
+    task_seconds: float = Field(
+        default=900.0, gt=0, description="longest for one document in a worker, seconds; each page that is done adds 30"
+    )
+    task_memory_mb: int = Field(
+        default=2048, ge=0, description="most memory of a worker process, MiB; 0: any. OCR takes up to 1,500"
+    )
     chunk_documents: int = Field(default=500, ge=1, description="most documents between two commits")
     chunk_seconds: float = Field(default=20.0, gt=0, description="longest time between two commits, seconds")
     max_quarantined_share: float = Field(default=0.5, ge=0, le=1, description="quarantined share that warns")

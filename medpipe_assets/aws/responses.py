@@ -20,6 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.faults import code_of, translated
+from medpipe_assets.lake.location import WRITING
+from medpipe_assets.lake.processes import owned_prefix
+from medpipe_assets.privacy import make_folder
 
 _TAGS: Mapping[str, Callable[[Any], Any]] = {
     "$bytes": base64.b64decode,
@@ -92,9 +95,10 @@ class ResponseStore:
     def _write_file(self, key: str, data: bytes) -> None:
         """Write under another name, then rename. Not synced to disk: the checksum shows what a power cut damaged."""
         path = Path(self.root) / self._path(key)
-        Path(self.root).mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        drafts = Path(self.root) / WRITING
+        for folder in (drafts, path.parent):
+            make_folder(folder)
+        descriptor, temporary = tempfile.mkstemp(dir=drafts, prefix=owned_prefix())
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

@@ -23,7 +23,7 @@ from medpipe_assets.documents.intake import read_list
 from medpipe_assets.documents.line import Engines
 from medpipe_assets.documents.pool import PoolSettings, where
 from medpipe_assets.documents.stage import ChunkSettings, Selection
-from medpipe_assets.errors import ConfigurationError, RunStopError
+from medpipe_assets.errors import ConfigurationError, RunStopError, no_room
 from medpipe_assets.etlt.engines import LOCAL, Engine, with_athena
 from medpipe_assets.etlt.tables import open_lake
 from medpipe_assets.extraction.embedded import EmbeddedExtraction
@@ -249,6 +249,7 @@ class LakeResource(dg.ConfigurableResource[Lake]):
     def open(self) -> Lake:
         """The lake, made where there is none yet."""
         if self._lake is None:
+            keep_private()
             self._lake = open_lake(lake_location(self.root), Clients(Settings.load().region))
         return self._lake
 
@@ -309,7 +310,12 @@ class RunnerResource(dg.ConfigurableResource[None]):
     def pool(self) -> PoolSettings:
         settings = Settings.load()
         workers = settings.workers if self.workers is None else self.workers
-        return PoolSettings(workers=workers, threads=settings.threads, task_seconds=settings.task_seconds)
+        return PoolSettings(
+            workers=workers,
+            threads=settings.threads,
+            task_seconds=settings.task_seconds,
+            memory_bytes=settings.task_memory_mb << 20,
+        )
 
     def chunks(self) -> ChunkSettings:
         settings = Settings.load()
@@ -410,6 +416,8 @@ def private_errors() -> Iterator[None]:
     except RunStopError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     except Exception as error:
+        if (stop := no_room(error)) is not None:
+            raise dg.Failure(str(stop), allow_retries=False) from None
         raise dg.Failure(f"failed with {where(error)}") from None
 
 

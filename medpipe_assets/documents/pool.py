@@ -1,11 +1,14 @@
 """Applying a function to many tasks: here, in threads for code that waits, or in processes for code that may crash.
 
-A task that kills its worker process, or runs past its time, costs that task alone: the worker is replaced, a crashed
-task is tried once more by itself, and then reported. Worker processes never outlive the parent.
+A task that kills its worker process, or needs more time or memory than it may have, costs that task alone: the worker
+is replaced; a task that crashed or ran out of memory is tried once more, when all others are done, by itself in a fresh
+worker, and then reported. Worker processes never outlive the parent, dump no core and say nothing: libraries print what
+they choke on.
 """
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import time
 import traceback
@@ -15,19 +18,26 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from medpipe_assets.errors import DocumentError, Reason, RunStopError
+from medpipe_assets import pulse
+from medpipe_assets.errors import DocumentError, Reason, RunStopError, no_room
+from medpipe_assets.privacy import keep_private
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
-CRASH_TRIES = 2
+PAGE_SECONDS = 30.0
+"""What each page that is done adds to its document's time: ten times what OCR takes for one."""
+_PANICS = "pyo3_runtime"
+"""Where the exceptions of libraries in Rust come from, which are no `Exception`."""
+_SWOLLEN = 0.5
+"""Share of the memory limit above which a worker that is done is replaced: what it has kept is not the next one's."""
 
 
 class Place(StrEnum):
@@ -40,7 +50,8 @@ class Place(StrEnum):
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How many workers, and what a task in a process may take: seconds of wall time, bytes of address space (0: any).
+    """How many workers, and what a task in a process may take: seconds of wall time (and PAGE_SECONDS more a page that
+    is done), bytes of memory of its own (0: any).
 
     `workers` counts processes (0: tasks run here), `threads` the tasks that wait for services at once.
     """
@@ -57,11 +68,20 @@ class _Worker(Generic[Task]):
     pipe: Connection
     task: Task | None = None
     deadline: float = field(default=0.0)
+    again: bool = False  # at work on a task that has cost another worker its life
 
     def drawn(self) -> Task:
         """The task it works on."""
         assert self.task is not None
         return self.task
+
+
+class _Said(Enum):
+    """What comes from a worker beside results."""
+
+    ALIVE = "another page is done"
+    OUT_OF_MEMORY = "out of memory"
+    NO_MORE = "it is dead"
 
 
 def map_tasks(
@@ -106,50 +126,66 @@ def _in_threads(
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], settings: PoolSettings
 ) -> _Mapped[Task, Result]:
-    retries: deque[tuple[Task, int]] = deque()
-    source = ((task, 1) for task in tasks)
-    idle: list[_Worker[tuple[Task, int]]] = []
-    busy: list[_Worker[tuple[Task, int]]] = []
+    source = iter(tasks)
+    second: deque[Task] = deque()  # what crashed or ran out of memory, perhaps through a neighbour
+    idle: list[_Worker[Task]] = []
+    busy: list[_Worker[Task]] = []
     try:
         while True:
-            while len(busy) < settings.workers and (drawn := _draw(retries, source)) is not None:
+            while len(busy) < settings.workers and (drawn := list(islice(source, 1))):
                 worker = idle.pop() if idle else _start(function, settings)
-                _send(worker, drawn, settings)
+                _send(worker, drawn[0], settings)
                 busy.append(worker)
+            if not busy and second:
+                _stop_all(idle)
+                busy.append(_start(function, settings))
+                _send(busy[0], second.popleft(), settings, again=True)
             if not busy:
                 return
             for worker in _ready(busy):
-                busy.remove(worker)
-                task, tries = worker.drawn()
                 result = _receive(worker)
-                if result is not None:
-                    idle.append(worker)
-                    yield task, result
-                    continue
                 late = time.monotonic() >= worker.deadline
+                if result is _Said.ALIVE and not late:
+                    continue
+                busy.remove(worker)
+                if not isinstance(result, _Said):
+                    (idle if _is_fit(worker, settings) else []).append(worker)
+                    yield worker.drawn(), result
+                    continue
                 _stop(worker)
-                if late or tries >= CRASH_TRIES:
-                    yield task, _lost(worker, late, settings)
+                if result is _Said.ALIVE or worker.again:
+                    yield worker.drawn(), _lost(worker, result, settings)
                 else:
-                    retries.append((task, tries + 1))
+                    second.append(worker.drawn())
     finally:
-        for worker in (*idle, *busy):
-            _stop(worker)
-
-
-def _draw(retries: deque[tuple[Task, int]], source: Iterator[tuple[Task, int]]) -> tuple[Task, int] | None:
-    return retries.popleft() if retries else next(source, None)
+        _stop_all([*idle, *busy])
 
 
 def _call(function: Callable[[Task], Result], task: Task) -> Result | DocumentError | RunStopError:
+    try:
+        return _attempt(function, task)
+    except MemoryError:
+        return DocumentError(Reason.TOO_LARGE, "out of memory")
+
+
+def _attempt(function: Callable[[Task], Result], task: Task) -> Result | DocumentError | RunStopError:
+    """The result, or what became of the task.
+
+    Raises:
+        MemoryError: as the function does.
+    """
     try:
         return function(task)
     except (DocumentError, RunStopError) as error:
         return error
     except MemoryError:
-        return DocumentError(Reason.TOO_LARGE, "out of memory")
+        raise
     except Exception as error:
-        return DocumentError(Reason.ENGINE_CRASHED, where(error))
+        return no_room(error) or DocumentError(Reason.ENGINE_CRASHED, where(error))
+    except BaseException as error:
+        if isinstance(error, SystemExit) or type(error).__module__ == _PANICS:
+            return DocumentError(Reason.ENGINE_CRASHED, where(error))
+        raise  # somebody wants the run to end
 
 
 def where(error: BaseException) -> str:
@@ -163,34 +199,56 @@ def _start(function: Callable[[Any], Any], settings: PoolSettings) -> _Worker[An
     # Spawned, not forked: the parent has threads (Arrow, Dagster), and a forked copy of their locks may never open.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, function, settings.memory_bytes), daemon=True)
+    process = context.Process(target=_work, args=(there, function, settings.memory_bytes, os.getpid()), daemon=True)
     process.start()
     there.close()
     return _Worker(process, here)
 
 
-def _work(pipe: Connection, function: Callable[[Any], Any], memory_bytes: int) -> None:
+def _work(pipe: Connection, function: Callable[[Any], Any], memory_bytes: int, parent: int) -> None:
     """The life of a worker: tasks in, results out, until the pipe closes."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it could be asked to take us along
+        return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_private()
+    if not os.environ.get("MEDPIPE_DEBUG"):
+        _say_nothing()
     if memory_bytes:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        _limit_memory(memory_bytes)
+    pulse.listen(lambda: pipe.send(_Said.ALIVE))
     while True:
         try:
             task = pipe.recv()
         except EOFError:
             return
-        pipe.send(_call(function, task))
+        try:
+            pipe.send(_attempt(function, task))
+        except MemoryError:
+            pipe.send(_Said.OUT_OF_MEMORY)
 
 
-def _send(worker: _Worker[Task], task: Task, settings: PoolSettings) -> None:
-    worker.task = task
+def _say_nothing() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _limit_memory(size: int) -> None:
+    """Private memory that is written to: address space would count what threads and libraries only reserve."""
+    import resource
+
+    with suppress(ValueError, OSError):  # a lower limit is in force already
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+
+def _send(worker: _Worker[Task], task: Task, settings: PoolSettings, again: bool = False) -> None:
+    worker.task, worker.again = task, again
     worker.deadline = time.monotonic() + settings.task_seconds
     with suppress(OSError):  # a worker that died idle shows when its result is awaited
-        worker.pipe.send(task[0])  # type: ignore[index]
+        worker.pipe.send(task)
 
 
 def _ready(busy: list[_Worker[Task]]) -> list[_Worker[Task]]:
@@ -201,18 +259,49 @@ def _ready(busy: list[_Worker[Task]]) -> list[_Worker[Task]]:
     return [worker for worker in busy if worker.pipe in pipes or worker.deadline <= now]
 
 
-def _receive(worker: _Worker[Any]) -> Any | None:
-    """The worker's result; None where it died or is late."""
+def _receive(worker: _Worker[Any]) -> Any:
+    """The worker's result, or that it is dead, out of memory, or (after all signs of life) still at work."""
     try:
-        return worker.pipe.recv() if worker.pipe.poll() else None
+        while worker.pipe.poll():
+            said = worker.pipe.recv()
+            if said is not _Said.ALIVE:
+                return said
+            worker.deadline += PAGE_SECONDS
     except (EOFError, OSError):
-        return None
+        return _Said.NO_MORE
+    return _Said.ALIVE
 
 
-def _lost(worker: _Worker[Any], late: bool, settings: PoolSettings) -> DocumentError:
-    if late:
+def _is_fit(worker: _Worker[Any], settings: PoolSettings) -> bool:
+    """Whether a worker can take another task; it is stopped where it holds too much memory."""
+    try:
+        pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # no such thing on this system, or the worker is dead, which will show
+        return True
+    if not settings.memory_bytes or pages * os.sysconf("SC_PAGE_SIZE") <= _SWOLLEN * settings.memory_bytes:
+        return True
+    _stop(worker)
+    return False
+
+
+def _lost(worker: _Worker[Any], said: _Said, settings: PoolSettings) -> DocumentError:
+    if said is _Said.ALIVE:
         return DocumentError(Reason.TIMEOUT, f"over {settings.task_seconds:g} s")
-    return DocumentError(Reason.ENGINE_CRASHED, f"the worker died with exit code {worker.process.exitcode}")
+    if said is _Said.OUT_OF_MEMORY:
+        return DocumentError(Reason.TOO_LARGE, f"needs more than {settings.memory_bytes >> 20} MB of memory")
+    return DocumentError(Reason.ENGINE_CRASHED, f"the worker died, twice, by {_cause(worker.process.exitcode)}")
+
+
+def _cause(exit_code: int | None) -> str:
+    try:
+        return signal.Signals(-(exit_code or 0)).name
+    except ValueError:
+        return f"exit code {exit_code}"
+
+
+def _stop_all(workers: list[_Worker[Any]]) -> None:
+    while workers:
+        _stop(workers.pop())
 
 
 def _stop(worker: _Worker[Any]) -> None:

@@ -19,7 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from medpipe_assets.etlt.duck import connected, name, text
 from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import WRITING
 from medpipe_assets.lake.objects import S3Objects, fault
+from medpipe_assets.lake.processes import owned_prefix
 
 FOLDER = "results"
 
@@ -107,7 +109,7 @@ def _place(lake: Lake, key: str, made: Path) -> None:
     """Put a file where a result belongs, at once, for its owner only."""
     store = _staging(lake)
     if store is None:
-        _move(made, Path(lake.location.staging, key))
+        _move(made, Path(lake.location.staging, key), Path(lake.location.staging, WRITING))
         return
     try:
         address = store.address(key)
@@ -119,9 +121,10 @@ def _place(lake: Lake, key: str, made: Path) -> None:
         raise ConnectionError("s3 PutObject: a result could not be uploaded") from None
 
 
-def _move(made: Path, target: Path) -> None:
+def _move(made: Path, target: Path, drafts: Path) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+    drafts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=drafts, prefix=owned_prefix())
     try:
         with os.fdopen(descriptor, "wb") as out, made.open("rb") as rows:
             shutil.copyfileobj(rows, out)

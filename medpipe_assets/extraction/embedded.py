@@ -55,7 +55,7 @@ class EmbeddedExtraction:
             raise DocumentError(Reason.UNSUPPORTED_TYPE, media_type)
         try:
             return _reader(media_type)(data)
-        except DocumentError:
+        except (DocumentError, MemoryError):  # what is too much for a worker that has grown may not be for a fresh one
             raise
         except Exception as error:  # a library's surprise must not end the batch, nor show the text it held
             raise DocumentError(Reason.ENGINE_CRASHED, type(error).__name__) from None

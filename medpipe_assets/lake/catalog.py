@@ -15,6 +15,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.lake.location import DEFAULT_DATABASE, LakeLocation
 from medpipe_assets.lake.objects import S3Objects, fault
+from medpipe_assets.privacy import create_private
 
 LOCAL_NAMESPACE = DEFAULT_DATABASE
 CATALOG_TRIES = 5
@@ -36,6 +37,7 @@ def _sqlite(location: LakeLocation) -> SqlCatalog:
     """Several processes may find the catalog absent at once (the web UI, its daemon, a command), and each statement of
     its making fails in all of them but one; whoever fails finds what another has made.
     """
+    create_private(location.home / "catalog.db")
     # A file: URI, since a plain path loses what follows a '?'.
     database = f"sqlite:///file:{quote(str(location.home / 'catalog.db'))}?uri=true"
     tries = 0

@@ -42,6 +42,7 @@ from pyiceberg.table import Table
 
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.lake import processes
 from medpipe_assets.lake.catalog import namespace_of, open_catalog
 from medpipe_assets.lake.leases import Leases, SqliteLeases
 from medpipe_assets.lake.location import LakeLocation
@@ -85,6 +86,8 @@ class Lake:
         self.location = location
         self.tables = tables
         self.raw: ObjectStore = store_at(location.raw, location.kms_key, self._clients)
+        for folder in location.drafts:
+            processes.sweep(folder)
         self.leases: Leases = (
             S3Leases(S3Objects(location.parquet, location.kms_key, self._clients))
             if location.is_remote

@@ -5,8 +5,6 @@ a lease is and promises is here, and the leases of a local lake: rows of a small
 Those of a lake on S3 are in s3_leases.
 """
 
-import os
-import socket
 import sqlite3
 import threading
 import time
@@ -15,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from medpipe_assets.lake.processes import lives, this_process
+from medpipe_assets.privacy import create_private
 
 LEASE_SECONDS = 120.0
 """How long a lease stands without a renewal where nobody can see whether its holder lives."""
@@ -111,39 +112,13 @@ def lost(lease: Lease) -> LeaseLostError:
     return LeaseLostError(f"the lease '{lease.name}' was taken over by another run, which does the work")
 
 
-def _process_start(pid: int) -> str:
-    """When a process started, in the kernel's clock ticks, so that a reused pid is not taken for the old process.
-
-    Empty for a process that is dead, even where nobody has reaped it yet (in a container perhaps nobody ever does).
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]
-
-
-def _holder() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {_process_start(os.getpid())}"
-
-
 def _stands(holder: str, expires_at: float) -> bool:
     """Whether a lease still binds others: a process of this machine as long as it lives, another's until it expires.
 
     So neither a clock set back nor a document that takes an hour lets two runs into the same work.
     """
-    host, _, rest = holder.partition(" ")
-    if host != socket.gethostname():
-        return expires_at > time.time()
-    pid, _, start = rest.partition(" ")
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return _process_start(int(pid)) == start
+    alive = lives(holder)
+    return expires_at > time.time() if alive is None else alive
 
 
 class SqliteLeases(Leases):
@@ -155,6 +130,7 @@ class SqliteLeases(Leases):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        create_private(path)
         with self._connect() as connection:
             connection.executescript(_SCHEMA)
 
@@ -185,7 +161,7 @@ class SqliteLeases(Leases):
                 return None
             connection.execute(
                 "insert or replace into lease values (?, ?, ?, 0, ?)",
-                [name, fence + 1, _holder(), time.time() + LEASE_SECONDS],
+                [name, fence + 1, this_process(), time.time() + LEASE_SECONDS],
             )
             return Lease(name, fence + 1, bool(clean))
 

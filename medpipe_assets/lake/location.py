@@ -3,12 +3,16 @@
 Pure path arithmetic, plus the one function that makes the local folders private to their owner.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.privacy import make_folder, tighten
+
+_log = logging.getLogger(__name__)
 
 ZONES = ("raw", "preprocessed", "parquet", "staging")
 DEFAULT_LAKE = "lake"
@@ -16,6 +20,8 @@ DEFAULT_HOME = "~/.local/share/medpipe"
 """The home of a lake on S3."""
 DEFAULT_DATABASE = "medpipe"
 REMOTE = "s3://"
+WRITING = ".writing"
+"""The folder below a local root where files are while they are written."""
 _BUCKET_AND_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()=-]+)*")
 _DATABASE = re.compile(r"[a-z0-9_]{1,255}")
 
@@ -65,6 +71,12 @@ class LakeLocation:
         """A folder for what engines put aside while they work: it may hold patient data, so it is inside the home."""
         return self.home / "scratch"
 
+    @property
+    def drafts(self) -> tuple[Path, ...]:
+        """Folders in which things are while they are made; see `processes.sweep`."""
+        local = () if self.is_remote else (self.raw, f"{self.raw}/responses", self.staging)
+        return (self.scratch, *(Path(root, WRITING) for root in local))
+
     @classmethod
     def under(cls, root: str | Path, home: str | Path | None = None) -> "LakeLocation":
         """A lake with all four zones under one local folder or one `s3://bucket/prefix`.
@@ -109,7 +121,9 @@ class LakeLocation:
         )
 
     def create(self) -> None:
-        """Make the local folders, readable by their owner alone.
+        """Make the local folders, readable by their owner alone; those that are there already are made so.
+
+        The home itself is left as it is: it may be a folder of somebody's own.
 
         Raises:
             ConfigurationError: where the file system refuses.
@@ -117,7 +131,11 @@ class LakeLocation:
         zones = () if self.is_remote else tuple(Path(self.zone(zone)) for zone in ZONES)
         for folder in (self.home, self.scratch, *zones):
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(folder)
+                if folder != self.home and not tighten(folder):
+                    _log.warning(
+                        "others can look into %s, where patient data is, and it is not ours to close", folder
+                    )
             except OSError as error:
                 what, how = ("its home", "MEDPIPE_HOME") if self.is_remote else ("the lake", "--lake or MEDPIPE_LAKE")
                 raise ConfigurationError(

@@ -18,6 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.aws.faults import translated
 from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.lake.location import WRITING
+from medpipe_assets.lake.processes import owned_prefix
+from medpipe_assets.privacy import make_folder
 
 CONFLICTS = frozenset({409, 412})
 """HTTP statuses of a conditional write that came too late: another object is there (412) or being written (409)."""
@@ -80,7 +83,7 @@ class LocalObjects:
         # Two writers at once may both write: the same bytes, since keys are hashes or drawn for one writer.
         if self.exists(key):
             return False
-        write_atomically(self.root / key, data)
+        write_atomically(self.root / key, data, self.root / WRITING)
         return True
 
     def get(self, key: str) -> bytes:
@@ -90,8 +93,9 @@ class LocalObjects:
         return (self.root / key).exists()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        folder = self.root / prefix
-        for path in sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names):
+        folder, writing = self.root / prefix, str(self.root / WRITING)
+        found = (Path(parent, name) for parent, _, names in os.walk(folder) if parent != writing for name in names)
+        for path in sorted(found):
             with suppress(FileNotFoundError):  # removed since
                 stat = path.stat()
                 modified = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
@@ -195,10 +199,15 @@ def fault(error: ClientError | BotoCoreError, operation: str, service: str = "s3
     return ConnectionError(found.detail)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even over a power cut, and only its owner reads it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+def write_atomically(path: Path, data: bytes, drafts: Path) -> None:
+    """Write a file so that it is there whole or not at all, even over a power cut, and only its owner reads it.
+
+    Args:
+        drafts: a folder on the same disk, for the file while it is written; see `processes.sweep`.
+    """
+    for folder in (path.parent, drafts):
+        make_folder(folder)
+    descriptor, temporary = tempfile.mkstemp(dir=drafts, prefix=owned_prefix())
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

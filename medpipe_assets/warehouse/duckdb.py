@@ -16,6 +16,7 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from medpipe_assets.lake.processes import owned_prefix
 from medpipe_assets.warehouse import athena_dialect
 from medpipe_assets.warehouse.athena_macros import FAILURES, create_macros
 from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, QueryReport, TableData, unknown_table
@@ -98,7 +99,7 @@ class DuckDBWarehouse:
         named = athena_dialect.tables_in(parsed)
         views = _views_needed(named, self.views)
         data = {name: self._data(name) for name in _bases(named, views)}
-        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix="warehouse-") as spill:
+        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix=owned_prefix()) as spill:
             connection = duckdb.connect(":memory:", config={"temp_directory": spill, "memory_limit": self.memory_limit})
             try:
                 if output is not None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medpipe_assets.errors import ConfigurationError
+from medpipe_assets.lake.processes import owned_prefix
 from medpipe_assets.warehouse import athena_dialect, spark_dialect
 from medpipe_assets.warehouse.engine import ParquetFiles, QueryError, QueryReport, TableData, unknown_table
 from medpipe_assets.warehouse.spark_job import Job, JobError, Report, Table, run, session
@@ -95,7 +96,7 @@ class SparkWarehouse:
 
     def query(self, sql: str) -> pa.Table:
         """Answer one query; see `Warehouse.query`."""
-        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix="spark-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix=owned_prefix()) as folder:
             tables = self._tables(sql, Path(folder))
             spark = local_session(self.memory, self.temp_directory)
             job = make_job(sql, tables, pa.schema([]), f"{folder}/answer", input_bytes=_bytes(tables))
@@ -105,7 +106,7 @@ class SparkWarehouse:
 
     def write(self, sql: str, folder: Path, schema: pa.Schema, partition_by: Sequence[str] = ()) -> list[str]:
         """Answer one query into Parquet files; see `DuckDBWarehouse.write`."""
-        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix="spark-") as scratch:
+        with tempfile.TemporaryDirectory(dir=self.temp_directory, prefix=owned_prefix()) as scratch:
             tables = self._tables(sql, Path(scratch))
             # Spark makes the folder itself, and refuses one that is there.
             output = str(folder / uuid.uuid4().hex)

@@ -317,16 +317,16 @@ def test_a_write_that_is_cut_off_leaves_no_file(lake: Lake, monkeypatch: pytest.
 
 
 def test_replacing_a_file_leaves_the_old_one_when_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_atomically(tmp_path / "f", b"old")
+    write_atomically(tmp_path / "f", b"old", tmp_path / "drafts")
 
     def killed(self: Path, target: Path) -> Path:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "f", b"new")
+        write_atomically(tmp_path / "f", b"new", tmp_path / "drafts")
     assert (tmp_path / "f").read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["f"]
 
 
 @given(st.text(max_size=70))

@@ -15,6 +15,7 @@ import pytest
 
 from medpipe_assets.lake import leases as leases_module
 from medpipe_assets.lake.leases import LeaseLostError, Leases, SqliteLeases
+from medpipe_assets.lake.processes import this_process
 
 NAME = "entities 2026-11-02"
 FORK = multiprocessing.get_context("fork")
@@ -109,7 +110,7 @@ def test_a_killed_holder_that_nobody_has_reaped_yet_is_dead_all_the_same(leases:
 def test_a_lease_of_a_process_whose_number_was_given_to_another_is_free(leases: Leases, path: Path) -> None:
     with leases.hold(NAME):
         pass
-    host, pid, start_time = leases_module._holder().split(" ")
+    host, pid, start_time = this_process().split(" ")
     _claim(path, f"{host} {pid} {int(start_time) - 1}", expires_at=4e9)
     with leases.hold(NAME, on_wait=lambda: pytest.fail("waited for a stranger")) as lease:
         assert not lease.clean
