@@ -44,6 +44,7 @@ WORDS = {"strong": 30, "list": 30, "weak": 7, "next": 1}
 LONGEST_SENTENCE = 1_000
 """Code points after which a text without punctuation is cut, so that work grows with the text and not its square."""
 
+_DENIAL = ("NEGATION", "forward")
 _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HISTORY"}
 
 # A sentence ends at its full stop (also one that lacks its space), at a blank line or bullet, and where the next line
@@ -51,7 +52,7 @@ _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HIS
 _BOUNDARY = re.compile(
     r"[.!?;](?=\s|$)|(?<=[a-zß-ÿ])\.(?=[A-ZÀ-Þ][a-zß-ÿ])"
     r"|\n(?=\s*\n)|\n(?=[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))|[•●▪]"
-    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,} ?:)"
+    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,}(?: [a-zß-ÿ]{2,})? ?:)"
 )
 # The full stop of an abbreviation ends none.
 _ABBREVIATION = re.compile(
@@ -60,7 +61,7 @@ _ABBREVIATION = re.compile(
 
 
 # The end of a clause, or the next label: 'Otitis: no Retraso del lenguaje: no'.
-_CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
+_CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|\d+ ?[-.)]|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
 _LABEL = re.compile(r"[:=–-]\s*$")
 _BRACKET = re.compile(r"[()]")
 _CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
@@ -94,7 +95,8 @@ class _Scope:
 def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
     """The matcher of a language's cues, and for each of its terms all the roles it plays.
 
-    What stops a trait does so within a longer stop too, which is found in its place ('que acude' for 'acude').
+    What stops a trait does so within a longer stop too, which is found in its place ('que acude' for 'acude'). And a
+    pseudo cue that begins with a denial denies what is named inside itself ('no [increase of edema]').
     """
     roles: dict[str, list[_Cue]] = {}
     for row in read_table(f"cues_{language}.tsv"):
@@ -106,6 +108,11 @@ def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
         for inner, stop in stops.items():
             if inner != cue and f" {inner} " in f" {cue} ":
                 roles[cue].extend(stop)
+    denials = {cue for cue, played in roles.items() if any((r.trait, r.direction) == _DENIAL for r in played)}
+    for cue, played in roles.items():
+        words = cue.split()
+        if played[0].direction == "pseudo" and any(" ".join(words[:n]) in denials for n in range(1, len(words))):
+            played.append(_Cue("NEGATION", "whole", "strong"))
     return Terms(roles), tuple(map(tuple, roles.values()))
 
 
