@@ -38,7 +38,7 @@ from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
 SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "next": 0.85, "section": 0.9}
 """Trait scores by the kind of evidence: how far to trust the rule, not calibrated probabilities."""
 
-WORDS = {"strong": 30, "list": 30, "weak": 7, "next": 1}
+WORDS = {"strong": 30, "list": 30, "weak": 7}
 """How many words a cue reaches."""
 
 LONGEST_SENTENCE = 1_000
@@ -65,6 +65,7 @@ _CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|\d+ ?[-.)]|[A-ZÀ-Þ][^.,;\n:]{2,40
 _LABEL = re.compile(r"[:=–-]\s*$")
 _BRACKET = re.compile(r"[()]")
 _CONJUNCTION = re.compile(r"\b(?:and|or|nor|y|e|o|u|ni|et|ou|nem|ed|né|und|oder|noch|sowie)\b|/", re.IGNORECASE)
+_WORD_AHEAD, _WORD_BEHIND = re.compile(r"\s*[^\s,]+"), re.compile(r"[^\s,]+\s*$")
 _GAP = re.compile(r"\s+|,(?!\d)|(?<=\w):")
 
 
@@ -246,6 +247,9 @@ def _stops(other: _Cue, cue: _Cue, between: str) -> bool:
 
 
 def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
+    if strength == "next":
+        following = _WORD_AHEAD.match(text, begin, end)
+        return following.end() if following else begin
     past = begin
     if strength == "list":
         past = max((m.end() for m in _CONJUNCTION.finditer(text, begin, end)), default=begin)
@@ -276,9 +280,12 @@ def _reach_backward(text: str, begin: int, end: int, strength: str) -> int:
     opened = text.rfind("(", begin, end)
     if opened >= 0 and ")" not in text[opened:end] and text[opened + 1 : end].strip():
         begin = opened
+    if strength == "next":
+        before = _WORD_BEHIND.search(text, begin, end)
+        return before.start() if before else end
     words = 0
     for gap in reversed(list(_GAP.finditer(text, begin, end))):
-        if gap.group() == "," and strength in ("weak", "next"):
+        if gap.group() == "," and strength == "weak":
             return gap.end()
         words += gap.group() not in (",", ":")
         if words > WORDS[strength]:
