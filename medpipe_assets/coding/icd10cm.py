@@ -1,22 +1,34 @@
 """ICD-10-CM as a code set: what a code is called, where it stands and whether a claim may carry it.
 
-The set is one dated release; every answer is about that release. Judging a code (flags, roll-up) is in `validity`,
-proposing one in the engines.
+The set comes in dated releases, and every answer is about one of them: the newest where none is named. Judging a code
+(flags, roll-up) is in `validity`, proposing one in the engines.
 """
 
+import datetime as dt
+from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
+import numpy as np
+
 from medpipe_assets.lexicon import build
-from medpipe_assets.lexicon.tabular import RELEASE, extended
+from medpipe_assets.lexicon.releases import releases
+from medpipe_assets.lexicon.tabular import dotted, extended
 
 CODE_SYSTEM: Final = "ICD-10-CM"
+_REMEMBERED: Final = 20_000
 
 
 def code_set_version() -> str:
-    """The release's effective date, e.g. '2026-04-01'."""
-    return RELEASE
+    """The newest release, by the day from which it is in force: '2026-04-01'. Codes are proposed from this one."""
+    return releases()[-1].effective
+
+
+def release_on(day: dt.date) -> str:
+    """The release in force on a day of service; the oldest there is for the days before it."""
+    effective = [release.effective for release in releases()]
+    return effective[max(0, bisect_right(effective, day.isoformat()) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,7 @@ class Code:
         parent: the next more general code; '' for a category.
         seventh: characters of which one must still be added; '' for most.
         default: the code that stands for this one where nothing more is known: its 'unspecified' descendant, or itself.
+        place: where its row stands in the tabular list; for a code with its seventh character that of the code without.
     """
 
     code: str
@@ -39,53 +52,75 @@ class Code:
     parent: str
     seventh: str = ""
     default: str = ""
+    place: int = -1
 
 
-def lookup(code: str) -> Code | None:
-    """The entry of a code, written with or without its dot, in either case; None where the set has no such code."""
-    dotted = canonical(code)
-    columns, places = _table()
-    place = places.get(dotted)
-    if place is not None:
-        meanings = columns["seventh"][place]
-        seventh = "" if meanings < 0 else "".join(columns["meanings"][meanings])
-        return Code(
-            code=dotted,
-            title=columns["title"][place],
-            billable=bool(columns["leaf"][place]) and not seventh,
-            category=dotted[:3],
-            parent=columns["parent"][place],
-            seventh=seventh,
-            default=columns["default"][place],
-        )
-    return _extended(dotted)
+@lru_cache(_REMEMBERED)
+def lookup(code: str, release: str = "") -> Code | None:
+    """The entry of a code, written with or without its dot, in either case; None where the release has no such code."""
+    table = _table(release or code_set_version())
+    written = dotted(code)
+    place = table.place(written)
+    return table.extended(written) if place is None else table.code(place)
 
 
 def canonical(code: str) -> str:
     """The code as the set writes it: upper case, a dot after the third character."""
-    plain = code.strip().upper().replace(".", "")
-    return plain if len(plain) <= 3 else f"{plain[:3]}.{plain[3:]}"
+    return dotted(code)
 
 
-def _extended(code: str) -> Code | None:
-    """The entry of a code with its seventh character, which the tabular list describes but doesn't write out."""
-    if len(code) != 8:
-        return None
-    columns, places = _table()
-    stem = code[:7]
-    while stem not in places and stem.endswith(("X", ".")):
-        stem = stem[:-1]
-    place = places.get(stem)
-    meanings = -1 if place is None else columns["seventh"][place]
-    if place is None or meanings < 0 or extended(stem, code[7]) != code:
-        return None
-    meaning = columns["meanings"][meanings].get(code[7])
-    if meaning is None:
-        return None
-    return Code(code, f"{columns['title'][place]}, {meaning}", True, code[:3], stem, "", code)
+class _Table:
+    """The rows of a release."""
+
+    def __init__(self, release: str) -> None:
+        compiled = build.codes(release)
+        self._sorted, self._order = compiled.arrays["sorted"], compiled.arrays["order"]
+        self._codes, self._titles = compiled.texts("code"), compiled.texts("title")
+        self._parent, self._leaf = compiled.arrays["parent"], compiled.arrays["leaf"]
+        self._default, self._seventh = compiled.arrays["default"], compiled.arrays["seventh"]
+        self._meanings: list[dict[str, str]] = compiled.about["meanings"]
+
+    def place(self, written: str) -> int | None:
+        """Where a code's row is."""
+        sought = np.array(written.encode("ascii", "replace"), "S")
+        at = int(np.searchsorted(self._sorted, sought))
+        return int(self._order[at]) if at < len(self._sorted) and self._sorted[at] == sought else None
+
+    def code(self, place: int) -> Code:
+        """The entry of a row."""
+        written, parent = self._codes[place], int(self._parent[place])
+        seventh = "".join(self._characters(place))
+        return Code(
+            code=written,
+            title=self._titles[place],
+            billable=bool(self._leaf[place]) and not seventh,
+            category=written[:3],
+            parent="" if parent < 0 else self._codes[parent],
+            seventh=seventh,
+            default=self._codes[int(self._default[place])],
+            place=place,
+        )
+
+    def extended(self, written: str) -> Code | None:
+        """The entry of a code with its seventh character, which the rows describe but don't write out."""
+        if len(written) != 8:
+            return None
+        stem = written[:7]
+        while (place := self.place(stem)) is None and stem.endswith(("X", ".")):
+            stem = stem[:-1]
+        if place is None or extended(stem, written[7]) != written:
+            return None
+        meaning = self._characters(place).get(written[7])
+        if meaning is None:
+            return None
+        title = ", ".join(filter(None, (self._titles[place], meaning)))
+        return Code(written, title, True, written[:3], stem, "", written, place)
+
+    def _characters(self, place: int) -> dict[str, str]:
+        meanings = int(self._seventh[place])
+        return {} if meanings < 0 else self._meanings[meanings]
 
 
 @cache
-def _table() -> tuple[dict, dict[str, int]]:  # type: ignore[type-arg]
-    columns = build.codes()
-    return columns, {code: i for i, code in enumerate(columns["code"])}
+def _table(release: str) -> _Table:
+    return _Table(release)

@@ -91,7 +91,8 @@ def _of_table(text: str) -> Iterator[Entry]:
     above: list[tuple[str, str]] = []
     for line in lines:
         del above[int(line["Level"]) :]
-        above.append((_plain(line["Term"]), _plain(line["NonEssModif"])))
+        behind = _PARENTHESES.sub("", line["NonEssModif"])  # 'Old (previous) myocardial infarction' goes on
+        above.append((_plain(f"{line['Term']} {behind}"), _plain(" ".join(_PARENTHESES.findall(line["NonEssModif"])))))
         path, modifiers = zip(*above, strict=True)
         yield Entry(path, modifiers, _code(line["Code"]), _plain(line["See"]))
 
@@ -111,8 +112,8 @@ _NOT_SAID: Final = re.compile(r"\b(?:NEC|NOS)\b|\bspecified\b|\bunspecified\b")
 _PARENTHESES: Final = re.compile(r"\s*\([^)]*\)")
 _DEEPEST: Final = 4
 """Parts of a path. Deeper lines ('hip, fracture, displaced, initial ...') are never written out as such."""
-_SYNONYMS: Final = 3
-"""Main terms are printed with their other forms: 'Abnormal, abnormality, abnormalities'."""
+_STEM: Final = 3
+"""Letters that the forms of a main term share, which is printed with all of them: 'Abnormal, abnormality'."""
 
 
 def wordings(entries: Sequence[Entry]) -> Iterator[Wording]:
@@ -124,7 +125,8 @@ def wordings(entries: Sequence[Entry]) -> Iterator[Wording]:
     codes = _codes(entries)
     for entry in entries:
         code = entry.code or codes.get(_key(entry.see.split(", ")), "")
-        if code and len(entry.path) <= _DEEPEST:
+        cut = entry.modifiers[-1].startswith("(-")  # 'May (-Hegglin)': tables lose the rest of the name
+        if code and not cut and len(entry.path) <= _DEEPEST:
             for text in dict.fromkeys(_said(entry.path)):
                 yield Wording(text, code, len(entry.path))
 
@@ -144,7 +146,12 @@ def _key(path: Sequence[str]) -> tuple[str, ...]:
 
 
 def _heads(main: str) -> list[str]:
-    return [head.strip() for head in main.split(",")[:_SYNONYMS] if head.strip()]
+    """A main term's forms: 'Abnormal, abnormality' are two; 'Kidney, fused' is one, and said in the other order."""
+    parts = [part.strip() for part in main.split(",") if part.strip()]
+    stem = parts[0][:_STEM].lower() if parts else ""
+    if all(part.lower().startswith(stem) for part in parts):
+        return parts
+    return [" ".join(reversed(parts))]
 
 
 def _said(path: Sequence[str]) -> Iterator[str]:

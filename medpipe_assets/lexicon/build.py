@@ -1,28 +1,31 @@
-"""Compiles the lexicon, and keeps the compiled artefact in the user's cache so that only the first use pays for it.
+"""Compiles the lexicon, and keeps the compiled columns in the user's cache so that only the first use pays for it.
 
-An artefact is plain JSON, one file for the code table and one a language, named for a fingerprint of everything that
-went in: a changed list or a changed compiler gives another file, so that nothing stale is ever read. It holds no
-patient data. Several processes may build at once (each writes its own file and renames it into place); where the cache
-can't be written, the artefact stays in memory. What to do with terms is in `lexicon`, what they are in `terms`.
+There is a file for each release of the code set and one a language, named for a fingerprint of everything that went
+in: a changed list, an added release or Index, or a changed compiler gives another file, so that nothing stale is ever
+read. They hold no patient data. Several processes may build at once (each writes its own file and renames it into
+place); where the cache can't be written, the columns stay in memory. What to do with terms is in `lexicon`, what they
+are in `terms`, how files are laid out in `columns`.
 """
 
 import hashlib
-import json
 import os
 import re
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from medpipe_assets.lexicon import tabular, terms
+import numpy as np
+from numpy.typing import NDArray
+
+from medpipe_assets.lexicon import columns, releases, tabular, terms
+from medpipe_assets.lexicon.columns import Columns, texts
 from medpipe_assets.lexicon.concepts import concept, skeletons, wording
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "7"
+CODE_VERSION: Final = "8"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")
@@ -31,92 +34,123 @@ _LONGEST: Final = 8
 _CODES: Final = 5
 """Codes kept a term."""
 
+Bag = tuple[str, ...]
+
+
+class _Meaning(NamedTuple):
+    """What a bag of concepts means: its best wording, its codes best first, and the place of its best kind in KINDS."""
+
+    wording: str
+    codes: list[str]
+    kind: int
+
 
 @cache
 def fingerprint() -> str:
-    """Short hash of the code set release, our own lists and the compiler's version. Reads only our own small lists."""
-    digest = hashlib.sha256(f"{CODE_VERSION} {tabular.RELEASE}".encode())
-    for name in _OWN_LISTS:
-        digest.update((terms.FILES / name).read_bytes())
+    """Short hash of all releases, the Index, our own lists and the compiler's version."""
+    digest = hashlib.sha256(CODE_VERSION.encode())
+    index = releases.index()
+    for release in releases.releases():  # a release never changes: its day and size tell it from any other
+        digest.update(f" {release.effective} {release.file.stat().st_size}".encode())
+    for path in (*([index] if index else []), *(terms.FILES / name for name in _OWN_LISTS)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
 
-def codes() -> dict[str, Any]:
-    """The code table by columns: code, title, parent, leaf (0 or 1), seventh (characters), default, and meanings.
+def codes(release: str) -> Columns:
+    """The code table of a release: columns of its rows, in the tabular list's order, and of its rules.
 
-    `default[i]` is the code that stands for code i where nothing more is said: itself for a leaf, its 'unspecified'
-    descendant where it has one. `meanings` holds the distinct sets of seventh characters that `seventh` points into
-    (-1 for none).
+    Of rows: code, title, parent (place of a row; -1 for a category), end (place behind the last row below it), leaf (0
+    or 1), seventh (place in about['meanings'], the distinct sets of seventh characters; -1 for none), default (place
+    of the row that stands for this one where nothing more is said: itself for a leaf, its 'unspecified' descendant
+    where it has one). `sorted` and `order` are the codes in alphabetical order and their places.
+
+    Of the targets of rules: rule.kind (place in tabular.KINDS), rule.group (the rule it belongs to), rule.begin and
+    rule.end (places of the rows it holds for), rule.low and rule.high (places of the rows it names; -1 for none).
     """
-    artefact: dict[str, Any] = _kept("codes", _compiled_codes)
-    return artefact
+    return _kept(f"codes-{release}", lambda: _compiled_codes(_read(release)))
 
 
-def language(code: str) -> dict[str, Any]:
-    """The terms of a language by columns: number (see `number`), term (concepts in their usual order, joined by
-    spaces), codes (best first, joined by spaces), kind (index into KINDS). Besides: exact (see `_exact`), led (see
-    `_led`), longest (words of a term), cognates (concepts by skeleton; English only), abbreviations as {surface:
-    [code, ambiguous]}.
+def language(code: str) -> Columns:
+    """The terms of a language, and the English ones, which its words lead to as well; its own overrule them.
 
-    A language's own terms alone; the English ones, to which its words lead too, are in 'en'."""
-    artefact: dict[str, Any] = _kept(code, lambda: _compiled_language(code))
-    return artefact
+    Columns: number (see `number`; ascending), term (concepts in their usual order, joined by spaces), codes (best
+    first, joined by spaces), kind (place in KINDS), and known (the numbers of all concepts of terms, ascending). About:
+    exact (see `_exact`) and led (see `_led`) as pairs with the number first, longest (words of a term), cognates
+    (concepts by skeleton) and abbreviations as {surface: [code, ambiguous]}.
+    """
+    return _kept(code, lambda: _compiled_language(code))
 
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medpipe" / "lexicon"
 
 
-def _kept(name: str, build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _kept(name: str, build: Callable[[], Columns]) -> Columns:
     path: Path | None = None
-    with suppress(OSError, ValueError, RuntimeError):  # no home folder, not readable, not ours: build again
-        path = _cache_folder() / f"{name}-{fingerprint()}.json"
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and found.get("fingerprint") == fingerprint():
-            return found
-    artefact = build() | {"fingerprint": fingerprint()}
+    with suppress(OSError, ValueError, KeyError, RuntimeError):  # no home folder, not there, damaged: build it
+        path = _cache_folder() / f"{name}-{fingerprint()}.columns"
+        return columns.opened(path)
+    built = build()
     if path is not None:
         with suppress(OSError):
-            _written(path, json.dumps(artefact, ensure_ascii=False, separators=(",", ":")))
-    return artefact
-
-
-def _written(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+            columns.write(path, built)
+    return built
 
 
 @cache
-def _rows() -> tuple[tabular.Row, ...]:
-    return tuple(tabular.read())
+def _read(effective: str) -> tabular.CodeSet:
+    release = next(release for release in releases.releases() if release.effective == effective)
+    return tabular.read(release.file, release.confirmed)
 
 
-def _compiled_codes() -> dict[str, Any]:
-    rows = _rows()
+def _compiled_codes(code_set: tabular.CodeSet) -> Columns:
+    rows = code_set.rows
+    places = {row.code: place for place, row in enumerate(rows)}
+    ends = _ends(rows, places)
     default = defaults(rows)
     meanings: list[dict[str, str]] = []
-    seventh: list[int] = []
     for row in rows:
         if row.seventh and row.seventh not in meanings:
             meanings.append(row.seventh)
-        seventh.append(meanings.index(row.seventh) if row.seventh else -1)
-    return {
-        "release": tabular.RELEASE,
-        "code": [row.code for row in rows],
-        "title": [row.title for row in rows],
-        "parent": [row.parent for row in rows],
-        "leaf": [int(row.leaf) for row in rows],
-        "default": [default[row.code] for row in rows],
-        "seventh": seventh,
-        "meanings": meanings,
+    written = np.array([row.code for row in rows], "S8")
+    order = np.argsort(written, kind="stable")
+    arrays = {
+        **texts("code", (row.code for row in rows)),
+        **texts("title", (row.title for row in rows)),
+        "parent": np.array([places.get(row.parent, -1) for row in rows], np.int32),
+        "end": np.array(ends, np.int32),
+        "leaf": np.array([row.leaf for row in rows], np.uint8),
+        "default": np.array([places[default[row.code]] for row in rows], np.int32),
+        "seventh": np.array([meanings.index(row.seventh) if row.seventh else -1 for row in rows], np.int16),
+        "sorted": written[order],
+        "order": order.astype(np.int32),
+        **_compiled_rules(code_set.rules, places, ends),
     }
+    return Columns({"meanings": meanings}, arrays)
+
+
+def _ends(rows: Sequence[tabular.Row], places: Mapping[str, int]) -> list[int]:
+    """For each row the place behind the last one below it."""
+    ends = list(range(1, len(rows) + 1))
+    for place in range(len(rows) - 1, -1, -1):
+        above = places.get(rows[place].parent)
+        if above is not None:
+            ends[above] = max(ends[above], ends[place])
+    return ends
+
+
+def _compiled_rules(
+    rules: Iterable[tabular.Rule], places: Mapping[str, int], ends: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    found: list[tuple[int, ...]] = []
+    for group, rule in enumerate(rules):
+        ranges = [(places[low], ends[places[high]]) for low, high in rule.targets if low in places and high in places]
+        for target in ranges or ([] if rule.targets else [(-1, -1)]):
+            found.append((tabular.KINDS.index(rule.kind), group, places[rule.first], places[rule.last] + 1, *target))
+    names = ("kind", "group", "begin", "end", "low", "high")
+    by_column = np.array(found, np.int32).reshape(-1, len(names)).T
+    return {f"rule.{name}": column.copy() for name, column in zip(names, by_column, strict=True)}
 
 
 def defaults(rows: Sequence[tabular.Row]) -> dict[str, str]:
@@ -155,55 +189,82 @@ def number(concepts: str) -> int:
     return sum(each) % 2**64
 
 
-def _compiled_language(code: str) -> dict[str, Any]:
-    table = codes()
-    default = dict(zip(table["code"], table["default"], strict=True))
+def _compiled_language(code: str) -> Columns:
     own = [term for term in terms.own() if term.language == code]
-    known = own
-    cognates: dict[str, str] = {}
-    if code == "en":
-        known = [*own, *terms.of_tabular(_rows())]
-    else:
-        cognates = language("en")["cognates"]
+    english = None if code == "en" else language("en")
+    cognates: dict[str, str] = {} if english is None else english.about["cognates"]
     read = cache(lambda word: concept(word, code, cognates))
+    default = _defaults()
     refused = {_bag(text, read)[0] for text in terms.not_conditions(code)}
-    found = _ranked(known, read, default)
-    shouted = {
+    known = own if english else [*own, *terms.of_tabular(_newest().rows), *terms.of_index(releases.index())]
+    kept = {bag: meaning for bag, meaning in _ranked(known, read, default).items() if bag not in refused}
+    shouted = {  # refused as a word ('hearing aids'), it still counts in capitals
         t.text: [default.get(t.code, t.code), True]
         for t in own
         if t.text.isupper() and _bag(t.text, read)[0] in refused
     }
-    kept = {bag: ranked for bag, ranked in found.items() if bag not in refused}
-    return {
-        "number": [number(" ".join(bag)) for bag in kept],
-        "term": [term for term, _, _ in kept.values()],
-        "codes": [" ".join(codes) for _, codes, _ in kept.values()],
-        "kind": [kind for _, _, kind in kept.values()],
+    short = {a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code}
+    about: dict[str, Any] = {
         "exact": _exact(own, read, default, kept),
         "led": _led(own, read, kept),
         "longest": max(map(len, kept), default=1),
-        "cognates": skeletons(_by_frequency(kept)) if code == "en" else {},
-        "abbreviations": shouted  # refused as a word ('hearing aids'), it still counts in capitals
-        | {a.text: [default.get(a.code, a.code), a.ambiguous] for a in terms.abbreviations() if a.language == code},
+        "cognates": cognates if english else skeletons(_by_frequency(kept)),
+        "abbreviations": shouted | short,
     }
+    meanings = {number(" ".join(bag)): meaning for bag, meaning in kept.items()}
+    concepts = {number(name) for bag in kept for name in bag}
+    if english is not None:
+        about["led"] += [(n, leads) for n, leads in english.about["led"] if n not in meanings]
+        meanings = _meanings(english) | meanings
+        concepts |= set(english.arrays["known"].tolist())
+        about["longest"] = max(about["longest"], english.about["longest"])
+    return _columns(about, meanings, concepts)
 
 
-def _bag(text: str, read: Callable[[str], str]) -> tuple[tuple[str, ...], str]:
+def _columns(about: Mapping[str, Any], meanings: Mapping[int, _Meaning], concepts: Iterable[int]) -> Columns:
+    ordered = sorted(meanings)
+    arrays = {
+        "number": np.array(ordered, np.uint64),
+        **texts("term", (meanings[n].wording for n in ordered)),
+        **texts("codes", (" ".join(meanings[n].codes) for n in ordered)),
+        "kind": np.array([meanings[n].kind for n in ordered], np.uint8),
+        "known": np.array(sorted(concepts), np.uint64),
+    }
+    return Columns(about, arrays)
+
+
+def _meanings(compiled: Columns) -> dict[int, _Meaning]:
+    """What `_columns` was given."""
+    wordings, codes = compiled.texts("term"), compiled.texts("codes")
+    numbers, kinds = compiled.arrays["number"].tolist(), compiled.arrays["kind"].tolist()
+    return {n: _Meaning(wordings[i], codes[i].split(), kinds[i]) for i, n in enumerate(numbers)}
+
+
+def _newest() -> tabular.CodeSet:
+    return _read(releases.releases()[-1].effective)
+
+
+def _defaults() -> dict[str, str]:
+    """`defaults` of the newest release."""
+    table = codes(releases.releases()[-1].effective)
+    written = table.texts("code").all()
+    return {code: written[place] for code, place in zip(written, table.arrays["default"].tolist(), strict=True)}
+
+
+def _bag(text: str, read: Callable[[str], str]) -> tuple[Bag, str]:
     """A wording's concepts, sorted, and in order joined by spaces."""
     found = [name for begin, end in spans(text) if (name := read(text[begin:end]))]
     wording = " ".join(found)
     return tuple(sorted(wording.split())), wording
 
 
-def _by_frequency(bags: Iterable[tuple[str, ...]]) -> list[str]:
+def _by_frequency(bags: Iterable[Bag]) -> list[str]:
     return [name for name, _ in Counter(name for bag in bags for name in bag).most_common()]
 
 
-def _ranked(
-    known: Iterable[terms.Term], read: Callable[[str], str], default: Mapping[str, str]
-) -> dict[tuple[str, ...], tuple[str, list[str], int]]:
-    """Bag -> (its best wording, codes best first, index of its best kind). Our own list overrules the tabular list."""
-    votes: dict[tuple[str, ...], dict[str, tuple[int, int, str]]] = defaultdict(dict)
+def _ranked(known: Iterable[terms.Term], read: Callable[[str], str], default: Mapping[str, str]) -> dict[Bag, _Meaning]:
+    """What each bag means. Our own list overrules the tabular list."""
+    votes: dict[Bag, dict[str, tuple[int, int, str]]] = defaultdict(dict)
     for order, term in enumerate(known):
         bag, wording = _bag(term.text, read)
         if not 0 < len(bag) <= _LONGEST or len(term.text) < 3 or wording.isdigit():
@@ -216,7 +277,7 @@ def _ranked(
     for bag, codes in votes.items():
         best = sorted(codes, key=lambda c: codes[c])[:_CODES]
         best_kind, _, wording = codes[best[0]]
-        ranked[bag] = (wording, best, best_kind)
+        ranked[bag] = _Meaning(wording, best, best_kind)
     return ranked
 
 
@@ -224,36 +285,32 @@ def _exact(
     own: Iterable[terms.Term],
     read: Callable[[str], str],
     default: Mapping[str, str],
-    ranked: Mapping[tuple[str, ...], tuple[str, list[str], int]],
+    ranked: Mapping[Bag, _Meaning],
 ) -> list[tuple[int, dict[str, str]]]:
-    """Our own terms whose concepts are those of another code's term: by the place of the bag, wording -> codes.
+    """Our own terms whose concepts are those of another code's term: by the number of the bag, wording -> codes.
 
     Concepts merge what mostly means the same ('tumour' and 'mass'); where a code hangs on the very word, it decides.
     """
-    places = {bag: place for place, bag in enumerate(ranked)}
-    found: dict[int, dict[str, str]] = defaultdict(dict)
+    found: dict[Bag, dict[str, str]] = defaultdict(dict)
     for term in own:
         bag, _ = _bag(term.text, read)
         code = default.get(term.code, term.code)
-        if bag in ranked and (codes := ranked[bag][1])[0] != code:
+        if bag in ranked and (codes := ranked[bag].codes)[0] != code:
             best = [code, *(c for c in codes if c != code)][:_CODES]
-            found[places[bag]].setdefault(wording(term.text, term.language), " ".join(best))
-    return list(found.items())
+            found[bag].setdefault(wording(term.text, term.language), " ".join(best))
+    return [(number(" ".join(bag)), by) for bag, by in found.items()]
 
 
-def _led(
-    own: Iterable[terms.Term], read: Callable[[str], str], ranked: Mapping[tuple[str, ...], Any]
-) -> list[tuple[int, list[str]]]:
-    """Terms that are one only behind a word that otherwise counts for nothing ('on dialysis'), by the place of their
+def _led(own: Iterable[terms.Term], read: Callable[[str], str], ranked: Container[Bag]) -> list[tuple[int, list[str]]]:
+    """Terms that are one only behind a word that otherwise counts for nothing ('on dialysis'), by the number of their
     bag: the words that lead them, in lower case."""
-    places = {bag: place for place, bag in enumerate(ranked)}
-    leads: dict[int, set[str]] = defaultdict(set)
+    leads: dict[Bag, set[str]] = defaultdict(set)
     for term in own:
         bag, _ = _bag(term.text, read)
-        if len(bag) == 1 and bag in places:
+        if len(bag) == 1 and bag in ranked:
             first = term.text.split()[0].lower()
-            leads[places[bag]].add(first if " " in term.text and not read(first) else "")
-    return [(place, sorted(words)) for place, words in leads.items() if "" not in words]
+            leads[bag].add(first if " " in term.text and not read(first) else "")
+    return [(number(" ".join(bag)), sorted(words)) for bag, words in leads.items() if "" not in words]
 
 
 __all__ = ["LANGUAGES", "codes", "defaults", "fingerprint", "language", "number"]

@@ -7,10 +7,11 @@ terms meet by chance in one of 10^14 windows.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Final, NamedTuple
+from functools import cache, lru_cache
+from threading import Lock
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,17 @@ from medpipe_assets.lexicon import build, words
 from medpipe_assets.lexicon.concepts import concept, wording
 from medpipe_assets.lexicon.terms import KINDS
 
-Offsets = tuple[int, int]
 Numbers = NDArray[np.uint64]
 
-_PARTED: Final = build.number("\n")
-"""Stands between two words that no term joins: no window that holds it is a term."""
-_REMEMBERED: Final = 200_000
-"""Distinct words kept in memory with their concept, per language: more than any day's documents use."""
-_SIEVE_BITS: Final = 20
+_STOP, _COUNTS, _STRANGE, _SHORT = 0, 1, 2, 4
+"""A word that changes nothing, one that is part of some term, one that is part of none, and an abbreviation."""
+_REMEMBERED: Final = 50_000
+"""Words, and mentions, kept in memory with what they mean, per language."""
+_PLACE_BITS: Final = 17
+_PLACED: Final = np.uint64(64 - _PLACE_BITS)
+_MIXING: Final = np.uint64(0xD6E8FEB86659FD93)
+_SIEVE_BITS: Final = 21
+_SIFTED: Final = np.uint64(64 - _SIEVE_BITS)
 _BAG: Final = "bag"
 _LEAD: Final = re.compile(r"\b(\w+)\s+$")
 _LONGEST_LEAD: Final = 12
@@ -53,144 +57,166 @@ class Found:
     sense: Sense
 
 
-class _Known(NamedTuple):
-    """What there is to know of a word as written: its concept ('' for a stop word), its number, and its sense where it
-    is an abbreviation."""
+class _Vocabulary:
+    """Words met before, by what there is to know of each: in the columns below, found by a word's print. Where two
+    words fall on the same place, the later one takes it, and the other is looked into again when it comes."""
 
-    concept: str
-    number: int
-    short: Sense | None
+    def __init__(self, learn: Callable[[str], tuple[int, int]]) -> None:
+        self._learn = lru_cache(_REMEMBERED)(learn)
+        self._prints: Numbers = np.zeros(1 << _PLACE_BITS, np.uint64)
+        self._numbers: Numbers = np.zeros(1 << _PLACE_BITS, np.uint64)
+        self._natures: NDArray[np.uint8] = np.zeros(1 << _PLACE_BITS, np.uint8)
+
+    def look_up(self, text: str, found: words.Words) -> tuple[Numbers, NDArray[np.uint8]]:
+        """For each word the number of its concept (0 for a stop word) and its nature."""
+        at = found.prints * _MIXING >> _PLACED
+        numbers, natures = self._numbers[at], self._natures[at]
+        for i in np.flatnonzero(self._prints[at] != found.prints).tolist():
+            known = numbers[i], natures[i] = self._learn(text[found.begins[i] : found.ends[i]])
+            self._prints[at[i]], (self._numbers[at[i]], self._natures[at[i]]) = found.prints[i], known
+        return numbers, natures
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """A text as the words that count: where each is, its concept and number; and the abbreviations, by place.
+class Reading:
+    """A text as its words that are part of some term, by columns.
 
-    Where no term reaches across stands an empty word numbered `_PARTED`.
+    Attributes:
+        begins, ends: of all words, in code points.
+        places: which of them are part of some term, ascending.
+        numbers: the numbers of their concepts.
+        groups: words of different groups are parted by something that no term reaches across.
+        short: the words that are abbreviations.
     """
 
-    places: list[Offsets]
-    concepts: list[str]
-    numbers: list[int]
-    short: list[tuple[int, Sense]]
+    begins: words.Places
+    ends: words.Places
+    places: words.Places
+    numbers: Numbers
+    groups: NDArray[np.int64]
+    short: words.Places
 
 
 class Lexicon:
     """The terms of one language. Make it with `load`, which keeps one a language a process."""
 
     def __init__(self, language: str) -> None:
-        artefacts = [build.language(language)]
-        if language != "en":
-            artefacts.append(build.language("en"))  # its own terms first: they overrule English ones of the same words
+        compiled = build.language(language)
         self.language = language
-        self._cognates: dict[str, str] = artefacts[-1]["cognates"]
-        numbers = np.concatenate([np.array(a["number"], dtype=np.uint64) for a in artefacts])
-        order = np.argsort(numbers, kind="stable")
-        self._numbers: Numbers = numbers[order]
-        self._places: list[int] = order.tolist()
-        self._terms: list[str] = [term for a in artefacts for term in a["term"]]
-        self._codes: list[str] = [codes for a in artefacts for codes in a["codes"]]
-        self._kinds: list[int] = [kind for a in artefacts for kind in a["kind"]]
-        self._exact: dict[int, dict[str, str]] = {place: by for place, by in artefacts[0]["exact"]}
-        self._led: dict[int, list[str]] = dict(artefacts[0]["led"])
-        if language != "en":
-            self._led |= {len(artefacts[0]["term"]) + place: leads for place, leads in artefacts[1]["led"]}
-        self._longest = max(a["longest"] for a in artefacts)
+        self._cognates: Mapping[str, str] = compiled.about["cognates"]
+        self._numbers: Numbers = compiled.arrays["number"]
+        self._known: Numbers = compiled.arrays["known"]
+        self._kinds: NDArray[np.uint8] = compiled.arrays["kind"]
+        self._terms = compiled.texts("term")
+        self._codes = compiled.texts("codes")
+        self._longest: int = compiled.about["longest"]
+        self._exact: dict[int, dict[str, str]] = dict(compiled.about["exact"])
+        self._led: dict[int, list[str]] = dict(compiled.about["led"])
         self._sieve = np.zeros(1 << _SIEVE_BITS, dtype=np.bool_)
-        self._sieve[self._numbers >> np.uint64(64 - _SIEVE_BITS)] = True
-        self._abbreviations = _abbreviations(artefacts[0]["abbreviations"])
-        self._seen: dict[str, _Known] = {}
+        self._sieve[self._numbers >> _SIFTED] = True
+        self._abbreviations = _abbreviations(compiled.about["abbreviations"])
+        self._seen = _Vocabulary(self._learn)
+        self._lock = Lock()
+        self._sense_of = lru_cache(_REMEMBERED)(self._sense)
 
     def find(self, text: str) -> Iterator[Found]:
         """The terms and abbreviations named in a text, in order, never overlapping: the leftmost, then the longest."""
-        spans = words.spans(text)
-        reading = self._read(text, spans)
-        short = (Found(*spans[i], sense) for i, sense in reading.short if _counts(text, spans, i, sense))
+        reading = self.read(text)
+        found = [*self._terms_of(text, reading), *self._short_of(text, reading)]
         free_from = 0
-        for found in sorted([*self._windows(text, reading), *short], key=lambda f: (f.begin, -f.end)):
-            if found.begin >= free_from:
-                yield found
-                free_from = found.end
+        for term in sorted(found, key=lambda f: (f.begin, -f.end)):
+            if term.begin >= free_from:
+                yield term
+                free_from = term.end
 
     def sense(self, text: str) -> Sense | None:
         """What a text, taken whole, means; None where it is no term. An abbreviation is known by its surface."""
         surface = text.strip()
         if surface in self._abbreviations:
             return self._abbreviations[surface]
-        reading = self._read(text, words.spans(text))
-        total = np.uint64(sum(n for n in reading.numbers if n != _PARTED) % 2**64)
-        place = int(np.searchsorted(self._numbers, total))
-        if not reading.places or place == len(self._numbers) or self._numbers[place] != total:
+        counting = [(begin, end) for begin, end in words.spans(text) if self._concept(text[begin:end])]
+        total = sum(build.number(self._concept(text[begin:end])) for begin, end in counting) % 2**64
+        place = int(np.searchsorted(self._numbers, np.uint64(total)))
+        if not counting or place == len(self._numbers) or int(self._numbers[place]) != total:
             return None
-        if self._begin(self._places[place], text, reading.places[0][0]) is None:
+        if self._begin(total, text, counting[0][0]) is None:
             return None
-        return self._sense(self._places[place], [name for name in reading.concepts if name], text)
+        return self._sense(place, total, text)
 
-    def _read(self, text: str, spans: Sequence[Offsets]) -> _Reading:
-        places: list[Offsets] = []
-        concepts: list[str] = []
-        numbers: list[int] = []
-        short: list[tuple[int, Sense]] = []
-        seen = self._seen
-        last = 0, 0
-        for i, place in enumerate(spans):
-            begin, end = place
-            if not (begin - last[1] == 1 and text[last[1]] == " ") and words.parted(text, last, place):
-                places.append(place)
-                concepts.append("")
-                numbers.append(_PARTED)
-            last = place
-            surface = text[begin:end]
-            name, number, sense = seen.get(surface) or self._learn(surface)
-            if sense is not None:
-                short.append((i, sense))
-            if name:
-                places.append(place)
-                concepts.append(name)
-                numbers.append(number)
-        return _Reading(places, concepts, numbers, short)
+    def read(self, text: str) -> Reading:
+        """A text, ready for `matches`."""
+        found = words.read(text)
+        with self._lock:
+            numbers, natures = self._seen.look_up(text, found)
+        places = np.flatnonzero(natures & _COUNTS)
+        groups = np.cumsum(found.parted | (natures & _STRANGE != 0))
+        short = np.flatnonzero(natures & _SHORT)
+        return Reading(found.begins, found.ends, places, numbers[places], groups[places], short)
 
-    def _learn(self, surface: str) -> _Known:
-        if len(self._seen) >= _REMEMBERED:
-            self._seen.clear()
-        name = concept(surface, self.language, self._cognates)
-        known = _Known(name, build.number(name), self._abbreviations.get(surface))
-        self._seen[surface] = known
-        return known
+    def matches(self, reading: Reading) -> tuple[words.Places, words.Places, words.Places]:
+        """All terms in a text, as columns: their first and last word, counted among `reading.places`, and the term's
+        place among the lexicon's. They may overlap."""
+        numbers, groups = reading.numbers, reading.groups
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(numbers)])
+        reach = np.searchsorted(groups, groups, side="right") - np.arange(len(groups))
+        lengths = np.minimum(reach, self._longest)
+        behind = np.cumsum(lengths)
+        first = np.repeat(np.arange(len(groups)), lengths)
+        last = first + np.arange(len(first)) - np.repeat(behind - lengths, lengths)
+        totals = sums[last + 1] - sums[first]
+        likely = np.flatnonzero(self._sieve[totals >> _SIFTED])
+        totals = totals[likely]
+        at = np.searchsorted(self._numbers, totals)
+        at[at == len(self._numbers)] = 0
+        hits = self._numbers[at] == totals
+        return first[likely[hits]], last[likely[hits]], at[hits]
 
-    def _windows(self, text: str, reading: _Reading) -> Iterator[Found]:
-        """All windows of the text that are terms; they may overlap."""
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(np.array(reading.numbers, dtype=np.uint64))])
-        for length in range(1, min(self._longest, len(reading.numbers)) + 1):
-            totals = sums[length:] - sums[:-length]
-            starts = np.flatnonzero(self._sieve[totals >> np.uint64(64 - _SIEVE_BITS)])
-            at = np.searchsorted(self._numbers, totals[starts])
-            at[at == len(self._numbers)] = 0
-            hits = self._numbers[at] == totals[starts]
-            for start, place in zip(starts[hits].tolist(), at[hits].tolist(), strict=True):
-                last = start + length
-                begin, end = (
-                    self._begin(self._places[place], text, reading.places[start][0]),
-                    reading.places[last - 1][1],
-                )
-                if begin is None:
-                    continue
-                sense = self._sense(self._places[place], reading.concepts[start:last], text[begin:end])
-                if sense.kind != _BAG or "," not in text[begin:end]:
-                    yield Found(begin, end, sense)
+    def _terms_of(self, text: str, reading: Reading) -> Iterator[Found]:
+        first, last, at = self.matches(reading)
+        begins = reading.begins[reading.places[first]].tolist()
+        ends = reading.ends[reading.places[last]].tolist()
+        for begin, end, place, number in zip(begins, ends, at.tolist(), self._numbers[at].tolist(), strict=True):
+            led_from = self._begin(number, text, begin)
+            if led_from is None:
+                continue
+            mention = text[begin:end]
+            sense = self._sense_of(place, number, mention)
+            if sense.kind != _BAG or "," not in mention:
+                yield Found(led_from, end, sense)
 
-    def _begin(self, place: int, text: str, begin: int) -> int | None:
+    def _short_of(self, text: str, reading: Reading) -> Iterator[Found]:
+        for i in reading.short.tolist():
+            begin, end = int(reading.begins[i]), int(reading.ends[i])
+            sense = self._abbreviations[text[begin:end]]
+            if not sense.ambiguous or _counts(text, reading, i):
+                yield Found(begin, end, sense)
+
+    def _learn(self, surface: str) -> tuple[int, int]:
+        """The number and the nature of a word."""
+        short = _SHORT if surface in self._abbreviations else 0
+        name = self._concept(surface)
+        if not name:
+            return 0, short
+        places = np.searchsorted(self._known, np.array([build.number(part) for part in name.split(" ")], np.uint64))
+        known = self._known.take(places, mode="clip").tolist() == [build.number(part) for part in name.split(" ")]
+        return build.number(name), short | (_COUNTS if known else _STRANGE)
+
+    def _concept(self, surface: str) -> str:
+        return concept(surface, self.language, self._cognates)
+
+    def _begin(self, number: int, text: str, begin: int) -> int | None:
         """Where a mention begins whose first word that counts is at `begin`; None where its leading word is missing."""
-        if place not in self._led:
+        if number not in self._led:
             return begin
         lead = _LEAD.search(text, max(0, begin - _LONGEST_LEAD), begin)
-        return lead.start() if lead and lead.group(1).lower() in self._led[place] else None
+        return lead.start() if lead and lead.group(1).lower() in self._led[number] else None
 
-    def _sense(self, place: int, concepts: Sequence[str], text: str) -> Sense:
-        """What the term at a place of our columns means, given as the concepts and the words of its mention."""
-        if place in self._exact and (codes := self._exact[place].get(wording(text, self.language))):
+    def _sense(self, place: int, number: int, mention: str) -> Sense:
+        """What the term at a place of our columns means, written as it is in its mention."""
+        if number in self._exact and (codes := self._exact[number].get(wording(mention, self.language))):
             return Sense(tuple(codes.split(" ")), KINDS[0])
-        in_order = self._terms[place] == " ".join(concepts)
+        concepts = (self._concept(mention[begin:end]) for begin, end in words.spans(mention))
+        in_order = self._terms[place] == " ".join(filter(None, concepts))
         return Sense(tuple(self._codes[place].split(" ")), KINDS[self._kinds[place]] if in_order else _BAG)
 
 
@@ -200,15 +226,13 @@ def _abbreviations(listed: dict[str, tuple[str, bool]]) -> dict[str, Sense]:
     return lower | senses
 
 
-def _counts(text: str, spans: Sequence[Offsets], i: int, sense: Sense) -> bool:
-    """Whether an abbreviation is one here. An ambiguous one is none where a neighbour is in upper case as well; a word
-    that our list calls ambiguous ('gota') none where it is a drop."""
-    begin, end = spans[i]
-    if not sense.ambiguous:
-        return True
+def _counts(text: str, reading: Reading, i: int) -> bool:
+    """Whether an ambiguous abbreviation, the i-th word, is one here. In capitals it is none where a neighbour is in
+    capitals as well; a word that our list calls ambiguous ('gota') none where it is a drop."""
+    begin, end = int(reading.begins[i]), int(reading.ends[i])
     if not text[begin:end].isupper():
         return not (_DROP_BEFORE.search(text, max(0, begin - 5), begin) or _DROP_AFTER.match(text, end))
-    near = (text[slice(*spans[j])] for j in (i - 1, i + 1) if 0 <= j < len(spans))
+    near = (text[reading.begins[j] : reading.ends[j]] for j in (i - 1, i + 1) if 0 <= j < len(reading.begins))
     return not any(len(word) > 4 and word.isupper() for word in near)
 
 

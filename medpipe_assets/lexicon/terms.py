@@ -12,15 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from medpipe_assets.lexicon import alphabetic_index
 from medpipe_assets.lexicon.tabular import Row
 from medpipe_assets.lexicon.words import LANGUAGES
 
 FILES: Final = Path(__file__).parent / "terms"
 
-KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "include", "vague", "bag")
+KINDS: Final = ("own", "abbreviation", "title", "unspecified", "inclusion", "index", "include", "vague", "bag")
 """Where a term's code comes from, most trusted first; the coder's calibration has a row for each:
-our own list, our abbreviations, a title, a title after 'unspecified' was taken out, an inclusion term, an 'includes'
-note, a term of a code that names neither site nor cause (VAGUE), and one found by its words alone, in another order."""
+our own list, our abbreviations, a title, a title after 'unspecified' was taken out, an inclusion term, a line of the
+user's Alphabetic Index, an 'includes' note, a term of a code that names neither site nor cause (VAGUE), and one found
+by its words alone, in another order."""
 
 VAGUE: Final = frozenset("B99.9 C79.9 C80.1 D36.9 D49.9 F99 G89 K46.9 R69 T14.8 T14.90 T78.40".split())
 """Codes for 'cancer', 'tumor', 'fracture', 'wound', 'infection' and the like where the record says no more. A text that
@@ -114,6 +116,14 @@ def of_tabular(rows: Iterable[Row]) -> Iterator[Term]:
                 for variant in variants(text):
                     if not variant.isupper():  # abbreviations are ours to choose: HR, PCP and FFA mean other things
                         yield Term(variant, row.code, kind)
+
+
+def of_index(path: Path | None) -> Iterator[Term]:
+    """English terms of the user's Alphabetic Index; none where there is none. Its words for what is no disease (code
+    Z: 'follow-up', 'newborn') are in every note."""
+    for wording in alphabetic_index.wordings(alphabetic_index.read(path)) if path else ():
+        if not (_UNNAMED.match(wording.code) or wording.code[0] == "Z" or wording.text.isupper()):
+            yield Term(wording.text, wording.code, "index")
 
 
 def variants(text: str) -> Iterator[str]:

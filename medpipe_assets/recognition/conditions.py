@@ -19,6 +19,7 @@ SCORES: Final = {
     "title": 0.85,
     "unspecified": 0.85,
     "inclusion": 0.8,
+    "index": 0.7,
     "include": 0.7,
     "vague": 0.7,
     "bag": 0.6,
