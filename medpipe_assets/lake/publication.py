@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 import pyarrow as pa
+from pyiceberg.expressions import And, In
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
@@ -41,14 +42,16 @@ def publish(
     lease: Lease,
     *,
     notes: Mapping[dt.date, str],
+    documents: Collection[str] | None = None,
 ) -> Findings:
-    """Replace whole days of a table, if the audit finds nothing in the rows as written.
+    """Replace days of a table, or some documents' rows of them, if the audit finds nothing in the rows as written.
 
     Args:
-        rows: all rows of the days.
-        audit: reads the staged rows of these days.
+        rows: all rows of the days, or of the documents.
+        audit: reads the staged rows of these days, or documents.
         lease: held on the table, so that it has one writer at a time.
         notes: for each day, what it is built from (see `built_from`).
+        documents: those whose rows are replaced; None: whole days.
 
     Returns:
         The findings; where any check has some, the table is left as it was.
@@ -62,13 +65,24 @@ def publish(
     findings: dict[str, Collection[str]] = {}
 
     def passes(staged: int) -> bool:
-        findings.update(audit(lake.read(name, days=list(notes), snapshot_id=staged)))
+        findings.update(audit(lake.read(name, days=list(notes), documents=documents, snapshot_id=staged)))
         return not any(findings.values())
+
+    def stage(table: Table, branch: str) -> None:
+        if documents is None:
+            overwrite(table, rows, days_in(notes), branch)
+            return
+        # A filter that no row matches would still have every file of the days read.
+        there = lake.read(name, ("document_id",), days=list(notes), documents=documents)["document_id"].unique()
+        if len(there):
+            overwrite(table, rows, And(days_in(notes), In("document_id", set(there.to_pylist()))), branch)
+        else:
+            table.append(rows, branch=branch)
 
     _on_a_branch(
         lake,
         lake.table(name),
-        lambda table, branch: overwrite(table, rows, days_in(notes), branch),
+        stage,
         passes,
         lease,
         {f"{_BUILT}{day.isoformat()}": note for day, note in notes.items()},

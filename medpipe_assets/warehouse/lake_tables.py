@@ -9,6 +9,8 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlglot
 from sqlglot import exp
 
@@ -63,11 +65,13 @@ class Scope:
     Attributes:
         as_of: the tables as they were then.
         days: of documents, to which all but the receipts is restricted; None for all.
+        documents: to which an engine may restrict it further, to have less to read; None for all.
         pinned: snapshots of tables that must not be newer.
     """
 
     as_of: dt.datetime | None = None
     days: Collection[dt.date] | None = None
+    documents: Collection[str] | None = None
     pinned: Mapping[str, int | None] = field(default_factory=dict)
 
     def views(self, tables: Mapping[str, TableContract] = TABLES) -> dict[str, exp.Select]:
@@ -115,13 +119,25 @@ def base_tables(lake: Lake, scope: Scope = EVERYTHING) -> Callable[[str], TableD
             return None
         if not lake.exists(name):
             return contract.schema.empty_table()
-        days = scope.days_of(contract)
+        days, pinned = scope.days_of(contract), scope.pinned.get(name)
+        if name == "document_sources" and scope.documents is not None:
+            return _receipts_beside(lake, scope.documents, pinned)
+        if days is not None and scope.documents is None and not lake.location.is_remote:
+            return ParquetFiles(lake.paths(name, days=days, snapshot_id=pinned), contract.schema)
         if days is not None or name in scope.pinned:
-            return lake.read(name, days=days, snapshot_id=scope.pinned.get(name))
+            documents = scope.documents if days is not None else None
+            return lake.read(name, days=days, documents=documents, snapshot_id=pinned)
         stored = lake.contents(name, scope.as_of)
         return ParquetFiles(stored, contract.schema) if isinstance(stored, list) else stored
 
     return table
+
+
+def _receipts_beside(lake: Lake, documents: Collection[str], snapshot_id: int | None) -> pa.Table:
+    """All receipts of the sources of some documents: they tell which of these are current."""
+    rows = lake.read("document_sources", snapshot_id=snapshot_id)
+    named = pc.is_in(rows["document_id"], pa.array(sorted(documents), pa.string()))
+    return rows.filter(pc.is_in(rows["source_id"], rows.filter(named)["source_id"].unique()))
 
 
 def lake_warehouse(lake: Lake, scope: Scope = EVERYTHING) -> DuckDBWarehouse:

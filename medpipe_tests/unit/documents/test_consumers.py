@@ -1,7 +1,7 @@
 """Consumer tables: asserted codes with their evidence, current documents alone, and no publication without a change."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -23,6 +23,7 @@ from medpipe_assets.documents.consumers import (
 )
 from medpipe_assets.errors import RunStopError
 from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.ledger import withdraw
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.warehouse.duckdb import DuckDBWarehouse
@@ -247,6 +248,72 @@ def test_sql_that_cannot_be_answered_leaves_the_table_and_what_was_paid_is_kept(
     assert (cost["stage"], cost["run_id"], cost["document_id"], cost["dollars"]) == ("diagnoses", "r", "", 0.5)
 
 
+def counting(asked: list[Scope]) -> Callable[[Lake, Scope], Warehouse]:
+    def over(lake: Lake, scope: Scope) -> Warehouse:
+        asked.append(scope)
+        return lake_warehouse(lake, scope)
+
+    return over
+
+
+def test_only_documents_that_changed_are_asked_about_and_the_rows_are_those_of_a_whole_rebuild(lake: Lake) -> None:
+    third, newer = document("third"), document("newer")
+    for document_id in (A, B):
+        take_in(lake, document_id, source=document_id)
+        process(lake, document_id)
+    rebuild_all(lake)
+    take_in(lake, third, source="third")  # a document more
+    process(lake, third, run_id="second")
+    process(lake, A, [(FEVER, "fever", "R50.9", True)], run_id="second")  # one done again
+    take_in(lake, newer, source=B)  # one superseded
+    process(lake, newer, run_id="second")
+    asked: list[Scope] = []
+    for name in CONSUMERS:
+        assert rebuild(lake, name, DAY, warehouse=counting(asked)).published
+    assert [set(scope.documents or ()) for scope in asked] == [{A, B, third, newer}] * 2
+    one_more = document("one more")
+    take_in(lake, one_more, source="one more")
+    assert [rebuild(lake, name, DAY, warehouse=counting(asked)).rows for name in CONSUMERS] == [0, 1]
+    assert [set(scope.documents or ()) for scope in asked[2:]] == [{one_more}] * 2
+    found = {name: sorted(map(repr, lake.read(name).to_pylist())) for name in CONSUMERS}
+    assert set(summary(lake)) == {A, third, newer, one_more}
+    for name in CONSUMERS:
+        assert rebuild(lake, name, DAY, warehouse=counting(asked), force=True).published
+    assert [scope.documents for scope in asked[4:]] == [None, None]
+    assert {name: sorted(map(repr, lake.read(name).to_pylist())) for name in CONSUMERS} == found
+
+
+def test_a_withdrawn_verdict_has_the_whole_day_redone(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    withdraw(lake, "icd10_mappings", DAY, {A})
+    assert is_stale(lake, DAY)
+    rebuild_all(lake)
+    assert lake.read("diagnoses").num_rows == 0
+    assert summary(lake)[A]["status"] == "pending"
+
+
+def test_a_verdict_that_comes_late_under_a_fence_that_was_seen_is_not_missed(lake: Lake) -> None:
+    take_in(lake, A)
+    take_in(lake, B, source="other")
+    process(lake, A)
+    rebuild_all(lake)
+    process(lake, B)  # of the run that was still at work when the tables were built
+    rebuild_all(lake)
+    assert {row["status"] for row in summary(lake).values()} == {"coded"}
+
+
+def test_a_note_of_an_earlier_version_means_that_the_day_is_rebuilt(lake: Lake) -> None:
+    take_in(lake, A)
+    process(lake, A)
+    rebuild_all(lake)
+    with lake.table("diagnoses").transaction() as transaction:
+        transaction.set_properties({f"medpipe.built.{DAY}": "0f" * 32})
+    assert is_stale(lake, DAY)
+    assert rebuild(lake, "diagnoses", DAY).published and not is_stale(lake, DAY)
+
+
 RECEIPTS = st.lists(
     st.tuples(
         st.sampled_from("st"), st.sampled_from(["a", "b", "c", None]), st.sampled_from([DAY, NEXT_DAY]), st.booleans()
@@ -267,8 +334,10 @@ def test_sql_finds_the_current_documents_that_python_finds(
     found = _Receipts.of(cast(Lake, lake))
     warehouse = DuckDBWarehouse({"document_sources": table}.get, views=views(), threads=1)
     answer = warehouse.query("select document_id, ingest_date from current_documents").to_pylist()
-    assert len(answer) == len(found.current)
-    assert {r["document_id"]: r["ingest_date"] for r in answer} == {d: found.firsts[d] for d in found.current}
+    current, firsts = found.current.to_pylist(), found.firsts()
+    assert len(answer) == len(current)
+    assert {r["document_id"]: r["ingest_date"] for r in answer} == {d: firsts[d] for d in current}
+    assert {d for day in (DAY, NEXT_DAY) for d in found.current_on(day)} == set(current)
 
 
 def test_a_refused_audit_keeps_the_rows_of_before_and_tells_by_how_many_documents(lake: Lake) -> None:
