@@ -460,6 +460,61 @@ def model_build(folders: tuple[Path, ...], languages: tuple[str, ...], out: Path
     click.echo(f"model {fingerprint}, {target.stat().st_size:,} bytes, to {target}")
 
 
+@main.group("codes")
+def code_sets() -> None:
+    """The releases of ICD-10-CM that codes are judged against, and the Alphabetic Index."""
+
+
+@code_sets.command("add")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option(
+    "--effective",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day from which the release is in force. [default: by the file's name]",
+)
+def codes_add(files: tuple[Path, ...], effective: dt.datetime | None) -> None:
+    """Add what the CDC publishes: a release's tabular list (XML), or its order file (text: no notes, no inclusion
+    terms), or the Alphabetic Index (XML, or a table with the columns Level, Term, See, NonEssModif and Code).
+
+    What is in FILE is found from its content. A copy is kept below XDG_DATA_HOME; runs that start after it count with
+    it, and redo what it changes.
+
+    \b
+    Try:  medpipe codes add icd10cm-tabular-2027.xml icd10cm-index-2027.xml
+          medpipe codes add order.txt --effective 2026-10-01
+    """
+    from medpipe_assets.lexicon import releases
+
+    for file in files:
+        click.echo(_added(releases.add(file, effective.date() if effective else None)))
+
+
+def _added(name: str) -> str:
+    from medpipe_assets.coding import icd10cm
+    from medpipe_assets.lexicon import alphabetic_index, releases
+
+    index = releases.index()
+    if name == releases.INDEX and index:
+        return f"Alphabetic Index: {len(alphabetic_index.read(index)):,} lines"
+    before = [release.effective for release in releases.releases() if release.effective < name]
+    codes = icd10cm.billable(name)
+    told = f"ICD-10-CM in force from {name}: {len(codes):,} codes for claims"
+    if not before:
+        return told
+    old = icd10cm.billable(before[-1])
+    return f"{told}, {len(codes - old):,} new and {len(old - codes):,} gone since {before[-1]}"
+
+
+@code_sets.command("list")
+def codes_list() -> None:
+    """Say which releases there are, and from where."""
+    from medpipe_assets.lexicon import releases
+
+    for release in releases.releases():
+        click.echo(f"{release.effective}  {release.file}")
+    click.echo(f"index       {releases.index() or 'none: medpipe codes add FILE'}")
+
+
 @main.group()
 def contract() -> None:
     """What a dataset's files must look like: try one, or draft a contract for files of a new kind."""

@@ -6,6 +6,7 @@ The set comes in dated releases, and every answer is about one of them: the newe
 
 import datetime as dt
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
@@ -64,6 +65,11 @@ def lookup(code: str, release: str = "") -> Code | None:
     return table.extended(written) if place is None else table.code(place)
 
 
+def billable(release: str) -> frozenset[str]:
+    """All codes that a claim may carry under a release."""
+    return frozenset(_table(release).billable())
+
+
 def canonical(code: str) -> str:
     """The code as the set writes it: upper case, a dot after the third character."""
     return dotted(code)
@@ -115,6 +121,12 @@ class _Table:
             return None
         title = ", ".join(filter(None, (self._titles[place], meaning)))
         return Code(written, title, True, written[:3], stem, "", written, place)
+
+    def billable(self) -> Iterator[str]:
+        """Codes that need no further character, those with their seventh included."""
+        for place in np.flatnonzero(self._leaf).tolist():
+            written, characters = self._codes[place], self._characters(place)
+            yield from (extended(written, character) for character in characters) if characters else (written,)
 
     def _characters(self, place: int) -> dict[str, str]:
         meanings = int(self._seventh[place])

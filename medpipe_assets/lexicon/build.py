@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -45,12 +46,15 @@ class _Meaning(NamedTuple):
     kind: int
 
 
-@cache
 def fingerprint() -> str:
     """Short hash of all releases, the Index, our own lists and the compiler's version."""
+    return _fingerprint(releases.releases(), releases.index())
+
+
+@cache
+def _fingerprint(known: tuple[releases.Release, ...], index: Path | None) -> str:
     digest = hashlib.sha256(CODE_VERSION.encode())
-    index = releases.index()
-    for release in releases.releases():  # a release never changes: its day and size tell it from any other
+    for release in known:  # a release never changes: its day and size tell it from any other
         digest.update(f" {release.effective} {release.file.stat().st_size}".encode())
     for path in (*([index] if index else []), *(terms.FILES / name for name in _OWN_LISTS)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -68,7 +72,8 @@ def codes(release: str) -> Columns:
     Of the targets of rules: rule.kind (place in tabular.KINDS), rule.group (the rule it belongs to), rule.begin and
     rule.end (places of the rows it holds for), rule.low and rule.high (places of the rows it names; -1 for none).
     """
-    return _kept(f"codes-{release}", lambda: _compiled_codes(_read(release)))
+    found = next(known for known in releases.releases() if known.effective == release)
+    return _kept(f"codes-{release}", lambda: _compiled_codes(_read(found)))
 
 
 def language(code: str) -> Columns:
@@ -99,8 +104,7 @@ def _kept(name: str, build: Callable[[], Columns]) -> Columns:
 
 
 @cache
-def _read(effective: str) -> tabular.CodeSet:
-    release = next(release for release in releases.releases() if release.effective == effective)
+def _read(release: releases.Release) -> tabular.CodeSet:
     return tabular.read(release.file, release.confirmed)
 
 
@@ -196,7 +200,7 @@ def _compiled_language(code: str) -> Columns:
     read = cache(lambda word: concept(word, code, cognates))
     default = _defaults()
     refused = {_bag(text, read)[0] for text in terms.not_conditions(code)}
-    known = own if english else [*own, *terms.of_tabular(_newest().rows), *terms.of_index(releases.index())]
+    known = own if english else [*own, *terms.of_tabular(_newest_rows()), *terms.of_index(releases.index())]
     kept = {bag: meaning for bag, meaning in _ranked(known, read, default).items() if bag not in refused}
     shouted = {  # refused as a word ('hearing aids'), it still counts in capitals
         t.text: [default.get(t.code, t.code), True]
@@ -240,8 +244,19 @@ def _meanings(compiled: Columns) -> dict[int, _Meaning]:
     return {n: _Meaning(wordings[i], codes[i].split(), kinds[i]) for i, n in enumerate(numbers)}
 
 
-def _newest() -> tabular.CodeSet:
-    return _read(releases.releases()[-1].effective)
+def _newest_rows() -> list[tabular.Row]:
+    """The newest release's rows; where it came as an order file, with the inclusion terms of the last tabular list."""
+    known = [_read(release) for release in releases.releases()]
+    with_notes = next((code_set for code_set in reversed(known) if code_set.rules), known[-1])
+    if with_notes is known[-1]:
+        return with_notes.rows
+    noted = {row.code: row for row in with_notes.rows}
+    return [
+        replace(row, inclusions=noted[row.code].inclusions, includes=noted[row.code].includes)
+        if row.code in noted
+        else row
+        for row in known[-1].rows
+    ]
 
 
 def _defaults() -> dict[str, str]:

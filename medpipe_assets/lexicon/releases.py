@@ -21,7 +21,7 @@ from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lexicon import alphabetic_index, tabular
 
 _SHIPPED: Final = "icd10c*-tabular-*.xml"
-_INDEX: Final = "index"
+INDEX: Final = "index"
 _MONTHS: Final = ("January February March April May June July August September October November December").split()
 _MONTH: Final = re.compile(rf"({'|'.join(_MONTHS)})[-_ ]?(?:(\d{{1,2}})[-_ ])?(20\d\d)", re.IGNORECASE)
 _YEAR: Final = re.compile(r"(?<!\d)(20\d\d)(?!\d)")
@@ -67,24 +67,24 @@ def releases() -> tuple[Release, ...]:
 def index() -> Path | None:
     """The user's Alphabetic Index; None where there is none."""
     with suppress(OSError, RuntimeError):  # no home folder, or one that is not ours: nothing was added
-        return next(iter(sorted(folder().glob(f"{_INDEX}.*"))), None)
+        return next(iter(sorted(folder().glob(f"{INDEX}.*"))), None)
     return None
 
 
-def add(file: Path, effective: str = "") -> tuple[str, Path]:
+def add(file: Path, effective: dt.date | None = None) -> str:
     """Keep a copy of a release's tabular list or order file, or of the Alphabetic Index; it replaces what was there of
-    the same day, or the Index before it. The day from which a release is in force, or 'index', and where it is kept.
+    the same day, or the Index before it. Returned is the day from which the release is in force, or 'index'.
 
     Args:
-        effective: that day, ISO 8601; '' where the file's name says it.
+        effective: that day; None where the file's name says it.
 
     Raises:
         ConfigurationError: the file is none of them, or its name says no day and none is given.
     """
-    name = _INDEX if _is_index(file) else effective or effective_day(file.name)
-    if name != _INDEX:
-        dt.date.fromisoformat(name)
+    name = INDEX
+    if not _is_index(file):
         tabular.read(file)
+        name = effective.isoformat() if effective else effective_day(file.name)
     kept = folder() / f"{name}{file.suffix.lower() or '.txt'}"
     kept.parent.mkdir(parents=True, exist_ok=True)
     draft = kept.with_name(f".{kept.name}")
@@ -94,7 +94,7 @@ def add(file: Path, effective: str = "") -> tuple[str, Path]:
     draft.replace(kept)
     releases.cache_clear()
     index.cache_clear()
-    return name, kept
+    return name
 
 
 def effective_day(name: str) -> str:
