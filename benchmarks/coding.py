@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--train", type=Path, action="append", default=[], metavar="DIR", help="a corpus to learn from")
     parser.add_argument("--test", type=Path, metavar="DIR", help="the corpus to code")
+    parser.add_argument("--titles", action="append", default=[], metavar="LANGUAGE=FILE", help="titles of codes")
+    parser.add_argument("--index", type=Path, metavar="FILE", help="the Alphabetic Index of ICD-10-CM")
     parser.add_argument("--zero-shot", action="store_true", help="no model: the lexicon alone")
     parser.add_argument("--language", default=corpus.LANGUAGE, help="which of the corpus's texts")
     for name in ("predictions", "ranking", "evidence"):
@@ -78,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             path = str(Path(folder, "coding.model"))
             begun = time.perf_counter()
             with quiet_stdout():
-                about, arrays = training.build(options.train, [options.language])
+                sources = training.Sources(options.train, training.titles_by_language(options.titles), options.index)
+                about, arrays = training.build(sources, [options.language])
             artefact.write(Path(path), about, arrays)
             figure("coding_build_seconds", time.perf_counter() - begun, "seconds", config=config)
         answers, seconds = coded(documents, options.language, path)

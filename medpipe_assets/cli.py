@@ -444,8 +444,17 @@ def model_commands() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )  # fmt: skip
 @click.option("--language", "languages", multiple=True, default=["es"], show_default=True, help="May be repeated.")
+@click.option(
+    "--titles", "tables", multiple=True, metavar="LANGUAGE=FILE", help="Titles of codes in a language. May be repeated."
+)
+@click.option(
+    "--index", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="The Alphabetic Index of ICD-10-CM: the CDC's XML, or a table of it.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file. [default: MEDPIPE_MODEL]")
-def model_build(folders: tuple[Path, ...], languages: tuple[str, ...], out: Path | None) -> None:
+def model_build(
+    folders: tuple[Path, ...], languages: tuple[str, ...], tables: tuple[str, ...], index: Path | None, out: Path | None
+) -> None:
     """Train the coding model on corpora, and write it where recognition and coding look for it.
 
     The same corpora give the same bytes. The model holds no text, but words of the corpus can be guessed from it:
@@ -455,7 +464,8 @@ def model_build(folders: tuple[Path, ...], languages: tuple[str, ...], out: Path
     from medpipe_assets.settings import Settings, model_file
 
     target = out or Path(model_file(Settings.load()))
-    about, arrays = training.build(folders, languages, lambda line: click.echo(line, err=True))
+    sources = training.Sources(folders, training.titles_by_language(tables), index)
+    about, arrays = training.build(sources, languages, lambda line: click.echo(line, err=True))
     fingerprint = artefact.write(target, about, arrays)
     click.echo(f"model {fingerprint}, {target.stat().st_size:,} bytes, to {target}")
 

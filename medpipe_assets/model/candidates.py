@@ -1,47 +1,69 @@
 """Candidates of a text: every code that a span of it may mean, with the features by which a ranker judges them.
 
-A candidate is a span, a code and a row of FEATURES. The same function serves training and use; they differ in the
-counts that they bring (see `dictionary`), not in what is made of them.
+A candidate is a span, a code and a row of FEATURES. Each finder proposes spans with codes and tells its own features;
+what several propose alike becomes one candidate with the features of all. The same functions serve training and use;
+these differ in the counts that they bring (see `dictionary`), not in what is made of them.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medpipe_assets.model.dictionary import Counts, Matches
+from medpipe_assets.model.tagger import Tagged
 from medpipe_assets.model.tokens import Integers, Tokens, Words
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 CODES: Final = 3
-"""Codes proposed for a span by one finder."""
+"""Codes proposed for a span by a dictionary."""
 _REACH: Final = 6
-"""Content words before a span in which a denying word is looked for."""
+"""Tokens before a span in which a denying word is looked for."""
+_CERTAIN: Final = (0.3, 0.12)
+"""Runs of tokens that are inside a mention with these probabilities are spans worth a look."""
+_LONGEST_RUN: Final = 12
 
-FEATURES: Final = (
-    "scattered", "precision", "annotated", "share", "rank", "documents", "inside", "words", "characters", "denied",
-    "position", "gap", "prior", "of_code", "of_category", "code_length", "of_span", "letter", "of_text",
+_ROW: Final = ("precision", "annotated", "share", "rank", "documents", "inside_another", "occurrences")
+_BAG: Final = ("bag_precision", "bag_annotated", "bag_share", "bag_gap")
+_ENTRY: Final = ("entry_precision", "entry_met", "entry_size", "entry_weight", "entry_kind", "entry_gap")
+_LIKE: Final = ("like_term", "like_term_rank", "like_entry", "like_entry_rank", "like_entry_kind")
+_SPAN: Final = (
+    "tagged", "least_inside", "mean_inside", "inside_before", "inside_behind", "begins", "in_tagged", "words",
+    "characters", "denied", "position",
 )  # fmt: skip
+_CODE: Final = ("prior", "code_length", "letter", "of_code", "of_category", "of_span", "of_text")
+FEATURES: Final = (*_ROW, *_BAG, *_ENTRY, *_LIKE, *_SPAN, *_CODE)
+_MISSING: Final = -1.0
 
 
 class Found(NamedTuple):
-    """What one finder found: where, the counts of each match, and how many stems its term has."""
+    """What a dictionary found: where, the counts of each match, and how many stems its term has."""
 
     matches: Matches
     counts: Counts
     size: Integers
 
 
+class Proposed(NamedTuple):
+    """Spans (first and last token) with codes, and some FEATURES of each."""
+
+    first: Places
+    last: Places
+    code: Integers
+    features: Mapping[str, NDArray[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """The codes that a corpus knows.
+    """The codes that may be proposed: the corpus's and those of the code set as the corpus would write them.
 
     Attributes:
         code: by number, in lower case. category: a number for each code's first three characters.
-        length, letter: of each code. documents: in how many documents each is gold.
+        length, letter: of each code. documents: in how many documents of the corpus each is gold.
         corpus: how many documents there are.
     """
 
@@ -63,43 +85,51 @@ class Candidates:
     features: Floats
 
 
-def candidates(tokens: Tokens, words: Words, row: Found, bag: Found, codes: Codes, prior: Floats) -> Candidates:
-    """A text's candidates.
-
-    Args:
-        row, bag: what was found of stems in a row, and of scattered ones.
-        prior: by code, the share of documents that have it.
-    """
-    stands = row.counts.annotated > 0
-    known = bag.counts.annotated > 0
-    known &= ~np.isin(_ids(bag.matches), _ids(row.matches)[stands])
-    first = np.concatenate([row.matches.first[stands], bag.matches.first[known]])
-    last = np.concatenate([row.matches.last[stands], bag.matches.last[known]])
-    counts = Counts(*(np.concatenate([a[stands], b[known]]) for a, b in zip(row.counts, bag.counts, strict=True)))
-    loose = np.repeat([0, 1], [stands.sum(), known.sum()])
-    size = np.concatenate([row.size[stands], bag.size[known]])
-    span_features = _span_features(tokens, words, first, last, loose, counts, row.matches, stands, size)
-    pick = np.argwhere(counts.code[:, :CODES] >= 0)
-    at, rank = pick[:, 0], pick[:, 1]
-    code = counts.code[at, rank]
+def in_rows(tokens: Tokens, found: Found) -> Proposed:
+    """What the dictionary's stems in a row propose."""
+    stands = found.counts.annotated > 0
+    matches = Matches(*(column[stands] for column in found.matches))
+    counts = Counts(*(column[stands] for column in found.counts))
+    inside = (matches.first[None, :] <= matches.first[:, None]) & (matches.last[None, :] >= matches.last[:, None])
+    inside &= (matches.last - matches.first)[None, :] > (matches.last - matches.first)[:, None]
+    at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
     documents = counts.documents[at, rank]
-    features = np.empty((len(at), len(FEATURES)), np.float32)
-    named = {
-        **{name: column[at] for name, column in span_features.items()},
-        "share": documents / np.maximum(counts.total[at], 1),
+    features = {
+        "precision": _precision(counts)[at],
+        "annotated": counts.annotated[at],
+        "share": documents / counts.total[at],
         "rank": rank,
         "documents": documents,
-        "prior": prior[code],
-        "of_code": _occurrences(code),
-        "of_category": _categories(code, codes),
-        "code_length": codes.length[code],
-        "of_span": _occurrences(first[at] * (len(tokens.content) + 1) + last[at]),
-        "letter": codes.letter[code],
-        "of_text": np.full(len(at), len(at)),
+        "inside_another": inside.any(axis=1)[at] if len(at) else np.zeros(0),
+        "occurrences": _occurrences(matches.term)[at],
     }
-    for i, name in enumerate(FEATURES):
-        features[:, i] = named[name]
-    return Candidates(tokens.content[first[at]], tokens.content[last[at]], code, features)
+    return _proposed(tokens, matches, at, counts.code[at, rank], features)
+
+
+def in_bags(tokens: Tokens, found: Found, rows: Matches) -> Proposed:
+    """What its scattered stems propose, where they do not stand in a row."""
+    known = (found.counts.annotated > 0) & ~np.isin(_ids(found.matches), _ids(rows))
+    matches = Matches(*(column[known] for column in found.matches))
+    counts = Counts(*(column[known] for column in found.counts))
+    at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
+    features = {
+        "bag_precision": _precision(counts)[at],
+        "bag_annotated": counts.annotated[at],
+        "bag_share": counts.documents[at, rank] / counts.total[at],
+        "bag_gap": (matches.last - matches.first + 1 - found.size[known])[at],
+    }
+    return _proposed(tokens, matches, at, counts.code[at, rank], features)
+
+
+def _proposed(
+    tokens: Tokens, matches: Matches, at: Places, code: Integers, features: Mapping[str, NDArray[Any]]
+) -> Proposed:
+    return Proposed(tokens.content[matches.first[at]], tokens.content[matches.last[at]], code, features)
+
+
+def _precision(counts: Counts) -> NDArray[np.float64]:
+    whole = np.maximum(counts.occurring, counts.annotated) + 1.0
+    return np.asarray((counts.annotated + 0.3) / whole)
 
 
 def _ids(matches: Matches) -> NDArray[np.int64]:
@@ -107,24 +137,117 @@ def _ids(matches: Matches) -> NDArray[np.int64]:
     return matches.first.astype(np.int64) * 2**20 + matches.last
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the tagger says of each token, and the spans that it thinks of: first and last token, probability."""
+
+    inside: NDArray[np.float64]
+    begins: NDArray[np.float64]
+    first: Places
+    last: Places
+    probability: NDArray[np.float64]
+
+
+def inside(tokens: Tokens, tagged: Tagged) -> Inside:
+    """The tagger's words as our tokens, of which each begins where one of its words does."""
+    at = np.minimum(np.searchsorted(tagged.begin, tokens.begin), max(0, len(tagged.begin) - 1))
+    begin = np.array([span.begin for span in tagged.spans], np.int32)
+    end = np.array([span.end for span in tagged.spans], np.int32)
+    return Inside(
+        inside=tagged.inside[at],
+        begins=tagged.begins[at],
+        first=np.searchsorted(tokens.begin, begin, side="right") - 1,
+        last=np.searchsorted(tokens.begin, end, side="left") - 1,
+        probability=np.array([span.probability for span in tagged.spans]),
+    )
+
+
+def spans(tokens: Tokens, words: Words, told: Inside) -> tuple[Places, Places]:
+    """Spans to be looked up by likeness: the tagger's, and runs of tokens that are probably inside a mention."""
+    content = words.content.rows[tokens.word]
+    first, last = [told.first], [told.last]
+    for least in _CERTAIN:
+        on = np.concatenate([[False], told.inside >= least, [False]])
+        same = np.concatenate(
+            [[False], (tokens.sentence[1:] == tokens.sentence[:-1]) & (told.begins[1:] < 0.5), [False]]
+        )
+        joined = on[1:-1] & on[:-2] & same[:-1] if len(content) else on[1:-1]
+        starts = np.flatnonzero(on[1:-1] & ~joined)
+        ends = np.flatnonzero(on[1:-1] & ~np.concatenate([joined[1:], [False]]))
+        first.append(starts)
+        last.append(ends)
+    begin, end = np.concatenate(first), np.concatenate(last)
+    begin = tokens.content[np.minimum(np.searchsorted(tokens.content, begin), max(0, len(tokens.content) - 1))]
+    end = tokens.content[np.maximum(np.searchsorted(tokens.content, end, side="right") - 1, 0)]
+    size = end - begin + 1
+    unique = np.unique(np.stack([begin, end])[:, (size > 0) & (size <= _LONGEST_RUN)], axis=1)
+    return unique[0], unique[1]
+
+
+def together(
+    tokens: Tokens, words: Words, told: Inside | None, found: Sequence[Proposed], codes: Codes, prior: Floats
+) -> Candidates:
+    """All that was proposed, each span and code once, with all features.
+
+    Args:
+        prior: by code, the share of documents that have it.
+    """
+    first, last, code = (np.concatenate([getattr(each, name) for each in found]) for name in ("first", "last", "code"))
+    count = len(tokens.begin)
+    key = (first.astype(np.int64) * (count + 1) + last) * len(codes.code) + code
+    unique, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+    first, last, code = first[index], last[index], code[index]
+    features = np.full((len(unique), len(FEATURES)), _MISSING, np.float32)
+    begin = 0
+    for each in found:
+        rows = inverse[begin : begin + len(each.first)]
+        begin += len(each.first)
+        for name, values in each.features.items():
+            np.maximum.at(features[:, FEATURES.index(name)], rows, values)
+    named = _span_features(tokens, words, told, first, last) | {
+        "prior": prior[code],
+        "code_length": codes.length[code],
+        "letter": codes.letter[code],
+        "of_code": _occurrences(code),
+        "of_category": _categories(code, codes),
+        "of_span": _occurrences(first.astype(np.int64) * (count + 1) + last),
+        "of_text": np.full(len(code), len(code)),
+    }
+    for name, values in named.items():
+        features[:, FEATURES.index(name)] = values
+    return Candidates(first, last, code, features)
+
+
 def _span_features(
-    tokens: Tokens, words: Words, first: Places, last: Places, loose: Places, counts: Counts,
-    rows: Matches, stands: NDArray[np.bool_], size: Integers,
-) -> dict[str, NDArray[np.generic]]:  # fmt: skip
-    begin, end = tokens.begin[tokens.content[first]], tokens.end[tokens.content[last]]
-    outer_first, outer_last = rows.first[stands], rows.last[stands]
-    inside = (outer_first[None, :] <= first[:, None]) & (outer_last[None, :] >= last[:, None])
-    inside &= (outer_last - outer_first)[None, :] > (last - first)[:, None]
-    return {
-        "scattered": loose,
-        "precision": (counts.annotated + 0.3) / (np.maximum(counts.occurring, counts.annotated) + 1.0),
-        "annotated": counts.annotated,
-        "inside": inside.any(axis=1),
+    tokens: Tokens, words: Words, told: Inside | None, first: Places, last: Places
+) -> dict[str, NDArray[Any]]:
+    begin, end = tokens.begin[first], tokens.end[last]
+    own = {
         "words": last - first + 1,
         "characters": end - begin,
-        "denied": _denied(tokens, words, tokens.content[first]),
+        "denied": _denied(tokens, words, first),
         "position": begin / max(1, len(tokens.text)),
-        "gap": last - first + 1 - size,
+    }
+    if told is None or not len(first):
+        return own
+    sums = np.concatenate([[0.0], np.cumsum(told.inside)])
+    padded = np.concatenate([[0.0], told.inside, [0.0]])
+    least = np.minimum.reduceat(np.append(told.inside, 1.0), np.stack([first, last + 1]).T.ravel())[::2]
+    span, which = _ids(Matches(first, first, last)), _ids(Matches(told.first, told.first, told.last))
+    order = np.argsort(which)
+    at = np.minimum(np.searchsorted(which[order], span), max(0, len(which) - 1))
+    exact = which[order][at] == span if len(which) else np.zeros(len(span), bool)
+    probability = np.where(exact, told.probability[order][at], 0.0) if len(which) else np.zeros(len(span))
+    around = (told.first[None, :] <= first[:, None]) & (told.last[None, :] >= last[:, None])
+    wider = (around * told.probability[None, :]).max(axis=1, initial=0.0)
+    return own | {
+        "tagged": probability,
+        "least_inside": least,
+        "mean_inside": (sums[last + 1] - sums[first]) / (last - first + 1),
+        "inside_before": padded[first],
+        "inside_behind": padded[last + 2],
+        "begins": told.begins[first],
+        "in_tagged": wider,
     }
 
 
@@ -139,7 +262,7 @@ def _denied(tokens: Tokens, words: Words, first: Places) -> Places:
     return found
 
 
-def _occurrences(values: NDArray[np.generic]) -> Places:
+def _occurrences(values: NDArray[Any]) -> Places:
     """How often each value stands in the array."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray(counts[inverse], np.intp)

@@ -50,6 +50,9 @@ class Counts(NamedTuple):
     documents: Integers
 
 
+_NONE: Final = Counts(*(np.zeros(shape, np.int32) for shape in (0, 0, 0, (0, CODES), (0, CODES))))
+
+
 def ordered(numbers: Iterable[int]) -> int:
     """The key of stems in their order."""
     key = 0
@@ -156,39 +159,55 @@ def counted(size: int, evidence: Sequence[Evidence], occurring: Sequence[Iterabl
         occurring: by document, the terms that stand in it.
     """
     by_term: list[list[Evidence]] = [[] for _ in range(size)]
+    stands = [frozenset(here) for here in occurring]
+    where = [set(here) for here in stands]
     for each in evidence:
         by_term[each.term].append(each)
-    stands = np.zeros(size, np.int32)
-    where: list[frozenset[int]] = []
-    for here in occurring:
-        unique = frozenset(here)
-        stands[list(unique)] += 1
-        where.append(unique)
-    return Counting(by_term, stands, where)
+        where[each.document].add(each.term)
+    documents = np.zeros(size, np.int32)
+    for here in stands:
+        documents[list(here)] += 1
+    rows = [_counts(told, int(documents[term])) for term, told in enumerate(by_term)]
+    whole = Counts(*(np.array(column, np.int32) for column in zip(*rows, strict=True))) if rows else _NONE
+    return Counting(by_term, documents, [frozenset(here) for here in where], stands, whole)
 
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """A corpus's counts of terms, with and without one of its documents."""
+    """A corpus's counts of terms, with and without one of its documents.
+
+    Attributes:
+        evidence: by term. occurring: documents in which each term stands.
+        where: by document, the terms that stand in it or are evidence there. stands: those that stand in it.
+        whole: the counts over all documents.
+    """
 
     evidence: Sequence[Sequence[Evidence]]
     occurring: Integers
     where: Sequence[frozenset[int]]
+    stands: Sequence[frozenset[int]]
+    whole: Counts
 
-    def counts(self, terms: Iterable[int], without: int | None = None) -> Counts:
-        """The counts of terms, over all documents but one."""
-        chosen = list(terms)
-        annotated, total, occurring = (np.zeros(len(chosen), np.int32) for _ in range(3))
-        code = np.full((len(chosen), CODES), -1, np.int32)
-        documents = np.zeros((len(chosen), CODES), np.int32)
-        for i, term in enumerate(chosen):
+    def counts(self, terms: NDArray[np.intp], without: int) -> Counts:
+        """The counts of terms (rows, that may repeat) over all documents but one."""
+        found = Counts(*(column[terms] for column in self.whole))
+        here = self.where[without]
+        own: dict[int, list[int]] = {}
+        for i, term in enumerate(terms.tolist()):
+            if term in here:
+                own.setdefault(term, []).append(i)
+        for term, rows in own.items():
             told = [each for each in self.evidence[term] if each.document != without]
-            occurring[i] = self.occurring[term] - (without is not None and term in self.where[without])
-            if not told:
-                continue
-            by_code = Counter(each.code for each in told)
-            annotated[i] = len({each.document for each in told})
-            total[i] = len(told)
-            for rank, (name, seen) in enumerate(sorted(by_code.items(), key=lambda item: (-item[1], item[0]))[:CODES]):
-                code[i, rank], documents[i, rank] = name, seen
-        return Counts(annotated, occurring, total, code, documents)
+            one = _counts(told, int(self.occurring[term]) - (term in self.stands[without]))
+            for column, value in zip(found, one, strict=True):
+                column[rows] = value
+        return found
+
+
+def _counts(told: Sequence[Evidence], occurring: int) -> tuple[int, int, int, list[int], list[int]]:
+    """A term's counts, in the order of `Counts`."""
+    by_code = sorted(Counter(each.code for each in told).items(), key=lambda item: (-item[1], item[0]))[:CODES]
+    missing = CODES - len(by_code)
+    codes = [code for code, _ in by_code] + [-1] * missing
+    documents = [seen for _, seen in by_code] + [0] * missing
+    return len({each.document for each in told}), occurring, len(told), codes, documents

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from medpipe_assets.model import artefact, calibration, dictionary, trees
-from medpipe_assets.model.candidates import Candidates, Codes, Found, candidates
+from medpipe_assets.model.candidates import Candidates, Codes, inside
 from medpipe_assets.model.dictionary import Counts, Terms
-from medpipe_assets.model.tokens import Tokens, Words
+from medpipe_assets.model.finding import Finders, TermStems
+from medpipe_assets.model.knowledge import Entries, Meanings, Senses
+from medpipe_assets.model.tagger import Mark, Tagger
+from medpipe_assets.model.tokens import Integers, Tokens, Words
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -39,6 +43,47 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a model's corpus counts; see finding.Counted."""
+
+    of_rows: Counts
+    of_bags: Counts
+    met: Integers
+    right: Integers
+    share: NDArray[np.float32]
+
+    def rows(self, terms: NDArray[np.intp]) -> Counts:
+        return Counts(*(column[terms] for column in self.of_rows))
+
+    def bags(self, terms: NDArray[np.intp]) -> Counts:
+        return Counts(*(column[terms] for column in self.of_bags))
+
+    def entries(self, entry: NDArray[np.intp], pair: NDArray[np.intp]) -> tuple[Integers, Integers]:
+        return self.met[entry], self.right[pair]
+
+    def prior(self) -> NDArray[np.float32]:
+        return self.share
+
+
+_TRUSTED: Final = ((0.7, "often"), (0.35, "at times"), (0.0, "seldom"))
+"""How often a term is evidence where it stands, as a mark for the tagger."""
+
+
+def marks_of(tokens: Tokens, matches: dictionary.Matches, counts: Counts) -> list[Mark]:
+    """The dictionary's terms that stand in a row as marks for the tagger: the leftmost, then the longest."""
+    precision = (counts.annotated + 0.3) / (np.maximum(counts.occurring, counts.annotated) + 1.0)
+    order = np.lexsort((-matches.last, matches.first))
+    marks: list[Mark] = []
+    free_from = 0
+    for i in order[counts.annotated[order] > 0].tolist():
+        if matches.first[i] >= free_from:
+            free_from = int(matches.last[i]) + 1
+            begin, end = tokens.begin[tokens.content[matches.first[i]]], tokens.end[tokens.content[matches.last[i]]]
+            marks.append((int(begin), int(end), next(name for least, name in _TRUSTED if precision[i] >= least)))
+    return marks
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Reads texts of one language for one kind of code.
 
@@ -46,10 +91,9 @@ class Reader:
         accepted: codes from this probability on give the best F1. sure: those from here on need no second look.
     """
 
-    words: Words
-    rows: tuple[Terms, Counts]
-    bags: tuple[Terms, Counts]
-    codes: Codes
+    finders: Finders
+    counts: Kept
+    tagger: Tagger
     ranker: trees.Forest
     curve: NDArray[np.float64]
     accepted: float
@@ -57,22 +101,23 @@ class Reader:
 
     def read(self, text: str) -> Reading:
         """A text's proposals and codes."""
-        if self.words.full():
-            self.words.clear()
-        tokens = self.words.read(text)
+        if self.finders.words.full():
+            self.finders.words.clear()
+        tokens = self.finders.words.read(text)
+        if not len(tokens.content):
+            return Reading((), ())
         found = self.candidates(tokens)
         if not len(found.code):
             return Reading((), ())
         probability = calibration.probability(self.curve, self.ranker.log_odds(found.features))
-        return reading(tokens, found, probability, self.codes)
+        return reading(tokens, found, probability, self.finders.codes)
 
     def candidates(self, tokens: Tokens) -> Candidates:
         """A text's candidates, as the ranker sees them."""
-        stems = self.words.stem.rows[tokens.word[tokens.content]]
-        row = _found(*self.rows, dictionary.in_a_row(self.rows[0], stems, tokens))
-        bag = _found(*self.bags, dictionary.scattered(self.bags[0], stems, tokens))
-        prior = (self.codes.documents / self.codes.corpus).astype(np.float32)
-        return candidates(tokens, self.words, row, bag, self.codes, prior)
+        matches = self.finders.matches(tokens)
+        marks = marks_of(tokens, matches[0], self.counts.rows(matches[0].term))
+        told = inside(tokens, self.tagger.tag(tokens.text, marks))
+        return self.finders.candidates(tokens, told, self.counts, matches, self.finders.standing(tokens))
 
 
 def reading(tokens: Tokens, found: Candidates, probability: NDArray[np.float64], codes: Codes) -> Reading:
@@ -89,10 +134,6 @@ def reading(tokens: Tokens, found: Candidates, probability: NDArray[np.float64],
         best[code] = max(p, best.get(code, 0.0))
     ranked = sorted(best, key=lambda code: (-best[code], codes.code[code]))
     return Reading(tuple(proposals.values()), tuple((codes.code[code], best[code]) for code in ranked))
-
-
-def _found(known: Terms, counts: Counts, matches: dictionary.Matches) -> Found:
-    return Found(matches, Counts(*(column[matches.term] for column in counts)), known.size[matches.term])
 
 
 def apart(proposals: Iterable[Proposal]) -> list[Proposal]:
@@ -151,16 +192,37 @@ def _reader(words: Words, settings: Mapping[str, Any], arrays: Arrays) -> Reader
     def part(prefix: str) -> dict[str, NDArray[Any]]:
         return {n.removeprefix(f"{prefix}/"): a for n, a in arrays.items() if n.startswith(f"{prefix}/")}
 
-    return Reader(
+    (rows, of_rows), (bags, of_bags) = kept_terms(part("rows")), kept_terms(part("bags"))
+    names = arrays["code"].tobytes().decode().split("\n")
+    codes = codes_of(names, arrays["code_documents"], settings["documents"])
+    stems, known = part("terms"), part("entries")
+    entries = Entries(**{name: a for name, a in known.items() if name not in ("met", "right")}) if known else None
+    finders = Finders(
         words=words,
-        rows=kept_terms(part("rows")),
-        bags=kept_terms(part("bags")),
-        codes=codes_of(settings["codes"], arrays["code_documents"], settings["documents"]),
+        rows=rows,
+        bags=bags,
+        codes=codes,
+        terms=TermStems(stems["stem"], stems["idf"], _sparse(stems)),
+        entries=entries,
+        matrix=entries.matrix() if entries else None,
+        meanings=Meanings(words, Senses(words.language, **part("senses"))) if entries else None,
+    )
+    none = np.zeros(0, np.int32)
+    share = (codes.documents / codes.corpus).astype(np.float32)
+    return Reader(
+        finders=finders,
+        counts=Kept(of_rows, of_bags, known.get("met", none), known.get("right", none), share),
+        tagger=Tagger.from_bytes(arrays["tagger"].tobytes()),
         ranker=trees.forest(part("ranker")),
         curve=arrays["curve"],
         accepted=settings["accepted"],
         sure=settings["sure"],
     )
+
+
+def _sparse(arrays: Arrays) -> sparse.csr_array:
+    shape = tuple(arrays["shape"].tolist())
+    return sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
 
 
 def terms_kept(known: Terms, counts: Counts) -> dict[str, NDArray[Any]]:

@@ -72,6 +72,17 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Tagged:
+    """A text as the tagger sees it: where its words begin, how probably each is inside a mention, and begins one; and
+    the spans of mentions."""
+
+    begin: NDArray[np.int64]
+    inside: NDArray[np.float64]
+    begins: NDArray[np.float64]
+    spans: list[Span]
+
+
+@dataclass(frozen=True, slots=True)
 class _Words:
     """The words of a text with a BOUNDARY before, between and after its sentences, and the marks on each word."""
 
@@ -137,7 +148,21 @@ class Tagger:
         words = _words(text, marks)
         if len(words.surfaces) < 3:
             return []
-        return sorted(self._spans(words, floor), key=lambda s: (s.begin, s.end))
+        return sorted(_spans(words, *self._lattice(words), floor), key=lambda s: (s.begin, s.end))
+
+    def tag(self, text: str, marks: Iterable[Mark] = (), floor: float = FLOOR) -> Tagged:
+        """What `find` finds, and what is known of each word."""
+        words = _words(text, marks)
+        if len(words.surfaces) < 3:
+            return Tagged(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
+        lattice, edges = self._lattice(words)
+        shares = lattice.shares()
+        begin = np.array(
+            [begin for (begin, end), word in zip(words.places, words.surfaces, strict=True) if word != BOUNDARY]
+        )
+        return Tagged(
+            begin, 1 - shares[:, _O], shares[:, _B] + shares[:, _U], list(_spans(words, lattice, edges, floor))
+        )
 
     def to_bytes(self) -> bytes:
         """The tagger as bytes that do not depend on when or where they were written."""
@@ -207,13 +232,15 @@ class Tagger:
             sums[i] += self._sum(_mark_attributes(words.marks, i))
         return sums
 
-    def _spans(self, words: _Words, floor: float) -> Iterator[Span]:
-        emissions = self._emissions(words)
+    def _lattice(self, words: _Words) -> "tuple[_Lattice, NDArray[np.int64]]":
         edges = np.array([i for i, word in enumerate(words.surfaces) if word == BOUNDARY])
-        lattice = _Lattice(emissions, edges, self._transitions)
-        for sentence, first, last, probability in lattice.spans(floor):
-            begin = edges[sentence] + 1
-            yield Span(words.places[begin + first][0], words.places[begin + last][1], probability)
+        return _Lattice(self._emissions(words), edges, self._transitions), edges
+
+
+def _spans(words: _Words, lattice: "_Lattice", edges: NDArray[np.int64], floor: float) -> Iterator[Span]:
+    for sentence, first, last, probability in lattice.spans(floor):
+        begin = edges[sentence] + 1
+        yield Span(words.places[begin + first][0], words.places[begin + last][1], probability)
 
 
 class _Lattice:
@@ -229,7 +256,7 @@ class _Lattice:
         for before, after in _FOLLOWS.items():
             self._allowed[before, after] = np.exp(transitions[before, after])
         place = edges[:-1] + 1 + np.arange(rows)[:, None]
-        filled = np.arange(rows)[:, None] < lengths
+        filled = self._filled = np.arange(rows)[:, None] < lengths
         scores = np.full((rows, len(lengths), len(LABELS)), -np.inf)
         scores[..., _O] = 0
         scores[filled] = emissions[place[filled]]
@@ -246,6 +273,13 @@ class _Lattice:
             self._backward[row] = beta
             beta = (beta * self._potentials[row]) @ self._allowed.T
             beta /= beta.sum(axis=1, keepdims=True)
+
+    def shares(self) -> NDArray[np.float64]:
+        """The probability of each label, shape (words, labels), of all sentences' words in order."""
+        joint = self._forward * self._backward
+        shares = joint / joint.sum(axis=2, keepdims=True)
+        ordered: NDArray[np.float64] = shares.transpose(1, 0, 2)[self._filled.T]
+        return ordered
 
     def spans(self, floor: float) -> Iterator[tuple[int, int, int, float]]:
         """Sentence, first word, last word and probability of each span at least as probable as the floor."""

@@ -19,7 +19,7 @@ Integers = NDArray[np.int32]
 Numbers = NDArray[np.uint64]
 
 _TOKEN: Final = re.compile(r"[^\W_]+|[^\w\s]|_")
-_BREAK: Final = re.compile(r"(?<=[^\s.]{2})[.]\s+|\n+")
+SENTENCE_END: Final = re.compile(r"(?<=[^\s.]{2})[.]\s+|\n+")
 """Ends of sentences: a full stop behind two characters (not an initial) before space, and line ends."""
 
 _STEMMERS: Final = {
@@ -135,7 +135,7 @@ class Words:
         spans = [match.span() for match in _TOKEN.finditer(text)]
         written = [text[begin:end] for begin, end in spans]
         places = np.array(spans, dtype=np.int32).reshape(-1, 2)
-        breaks = np.array([match.end() for match in _BREAK.finditer(text)], dtype=np.int32)
+        breaks = np.array([match.end() for match in SENTENCE_END.finditer(text)], dtype=np.int32)
         sentence = np.searchsorted(breaks, places[:, 0], side="right").astype(np.int32)
         rows = list(map(self._row.get, written))
         if None in rows:

@@ -1,11 +1,14 @@
-"""Trains a model from a corpus: dictionary, ranker, calibration, thresholds; everything seeded, nothing kept but arrays.
+"""Trains a model from a corpus: finders, ranker, calibration, thresholds; seeded throughout, the same bytes each time.
 
-A ranker may only see counts that leave out the document it learns from, and a calibration only log odds of documents
-that the ranker did not see; both are seen to here.
+A ranker may only see counts that leave out the document it learns from, taggings of documents that the tagger did not
+learn from, and a calibration only log odds of documents that the ranker did not see; all three are seen to here.
 """
 
+import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,16 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpipe_assets.errors import ConfigurationError
-from medpipe_assets.model import calibration, corpus, dictionary, trees
-from medpipe_assets.model.candidates import Candidates, Codes, Found, candidates
+from medpipe_assets.model import bridge, calibration, candidates, corpus, dictionary, knowledge, likeness, trees
+from medpipe_assets.model.candidates import Candidates, Codes
 from medpipe_assets.model.corpus import Document
 from medpipe_assets.model.dictionary import Counting, Counts, Matches, Terms
-from medpipe_assets.model.reader import codes_of, terms_kept
-from medpipe_assets.model.tokens import Tokens, Words
+from medpipe_assets.model.finding import Finders, TermStems
+from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
+from medpipe_assets.model.reader import codes_of, marks_of, terms_kept
+from medpipe_assets.model.tagger import Mark, Tagged, Tagger
+from medpipe_assets.model.tokens import SENTENCE_END, Tokens, Words
+from medpipe_assets.model.wordings import CodeSet, cognates, english_stems, native_stems, wordings
 
 VERSION: Final = 1
 """Raise it when the same corpus would give another model."""
 FOLDS: Final = 5
+TAGGER_FOLDS: Final = 4
 SURE_PRECISION: Final = 0.925
 """Precision wanted of codes that nobody looks at again; a little more than 0.92, since a threshold is an estimate."""
 _RANKER: Final = {
@@ -32,8 +40,36 @@ _RANKER: Final = {
     "min_samples_leaf": 40,
     "l2_regularization": 3.0,
 }
+_TAGGER: Final = {"c1": 0.05, "c2": 0.3, "max_iterations": 60, "feature.minfreq": 2}
+_COMMON: Final = 4
+"""Documents in which a stem must be evidence before it is translated by the titles of its codes."""
+WORKERS: Final = 2
 
 Progress = Callable[[str], None]
+Spans = list[tuple[int, int]]
+
+
+class Sources(NamedTuple):
+    """What a model is built from: corpora, titles by language, the Alphabetic Index."""
+
+    folders: Sequence[Path]
+    titles: Mapping[str, Sequence[Path]] = {}
+    index: Path | None = None
+
+
+def titles_by_language(told: Sequence[str]) -> dict[str, list[Path]]:
+    """Tables of titles, told as LANGUAGE=FILE.
+
+    Raises:
+        ConfigurationError: for one that is not told so, or not there.
+    """
+    found: dict[str, list[Path]] = {}
+    for each in told:
+        language, separator, name = each.partition("=")
+        if not separator or not Path(name).is_file():
+            raise ConfigurationError(f"titles are told as LANGUAGE=FILE, with a file that is there; not as '{each}'")
+        found.setdefault(language, []).append(Path(name))
+    return found
 
 
 class _Learnt(NamedTuple):
@@ -43,19 +79,37 @@ class _Learnt(NamedTuple):
     counting: Counting
     matches: Sequence[Matches]
 
-    def found(self, document: int) -> Found:
-        """A document's matches, with counts that leave the document out."""
-        matches = self.matches[document]
-        unique, inverse = np.unique(matches.term, return_inverse=True)
-        counts = self.counting.counts(unique.tolist(), without=document)
-        return Found(matches, Counts(*(column[inverse] for column in counts)), self.terms.size[matches.term])
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return terms_kept(self.terms, self.counting.counts(range(len(self.terms.key))))
+@dataclass(frozen=True, slots=True)
+class _Without:
+    """What a corpus counts without one of its documents; see finding.Counted."""
+
+    document: int
+    learnt: tuple[_Learnt, _Learnt]
+    gold: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    corpus: int
+    met: NDArray[np.int32]
+    right: NDArray[np.int32]
+    pair_code: NDArray[np.int32]
+
+    def rows(self, terms: NDArray[np.intp]) -> Counts:
+        return self.learnt[0].counting.counts(terms, self.document)
+
+    def bags(self, terms: NDArray[np.intp]) -> Counts:
+        return self.learnt[1].counting.counts(terms, self.document)
+
+    def entries(self, entry: NDArray[np.intp], pair: NDArray[np.intp]) -> tuple[Any, Any]:
+        return self.met[entry] - 1, self.right[pair] - np.isin(self.pair_code[pair], self.gold)
+
+    def prior(self) -> NDArray[np.float32]:
+        without = self.seen.copy()
+        without[self.gold] -= 1
+        return (without / self.corpus).astype(np.float32)
 
 
 def build(
-    folders: Sequence[Path], languages: Sequence[str], told: Progress = lambda _: None
+    sources: Sources, languages: Sequence[str], told: Progress = lambda _: None
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Train on corpora; what `artefact.write` takes: what there is to tell, and the arrays.
 
@@ -65,15 +119,14 @@ def build(
     about: dict[str, Any] = {"version": VERSION, "languages": list(languages), "readers": {}}
     arrays: dict[str, NDArray[Any]] = {}
     for language in languages:
-        documents = corpus.read(folders, language)
+        documents = corpus.read(sources.folders, language)
         told(f"{len(documents)} documents in {language}")
         words = Words(language)
         tokens = [words.read(document.text) for document in documents]
         for kind in corpus.KINDS:
             if not any(document.codes.get(kind) for document in documents):
                 continue
-            told(f"{kind.lower()}: dictionary and ranker")
-            settings, parts = _reader(kind, documents, tokens, words)
+            settings, parts = _reader(kind, documents, tokens, words, sources, told)
             about["readers"][f"{language}/{kind}"] = settings
             arrays |= {f"{language}/{kind}/{name}": array for name, array in parts.items()}
     if not arrays:
@@ -82,30 +135,130 @@ def build(
 
 
 def _reader(
-    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words
+    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, sources: Sources, told: Progress
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     gold = [document.codes.get(kind, frozenset()) for document in documents]
-    known = sorted({code for document in gold for code in document} | {
-        e.code for document in documents for e in document.evidence if e.kind == kind
-    })  # fmt: skip
-    number = {code: i for i, code in enumerate(known)}
-    seen = np.zeros(len(known), np.int32)
+    known = {code for own in gold for code in own}
+    known |= {e.code for document in documents for e in document.evidence if e.kind == kind}
+    told(f"{kind.lower()}: what is known of codes")
+    senses, entries, known = _knowledge(kind, documents, tokens, words, sources, known)
+    names = sorted(known)
+    number = {code: i for i, code in enumerate(names)}
+    seen = np.zeros(len(names), np.int32)
     for own in gold:
         seen[[number[code] for code in own]] += 1
-    codes = codes_of(known, seen, len(documents))
-    rows, bags = _learnt(kind, documents, tokens, words, number)
+    codes = codes_of(names, seen, len(documents))
+    learnt = _learnt(kind, documents, tokens, words, number)
+    finders = Finders(
+        words=words,
+        rows=learnt[0].terms,
+        bags=learnt[1].terms,
+        codes=codes,
+        terms=_term_stems(kind, documents, tokens, words, learnt[0].terms),
+        entries=entries,
+        matrix=entries.matrix() if entries else None,
+        meanings=Meanings(words, senses) if senses else None,
+    )
+    told(f"{kind.lower()}: mentions")
+    marks = [
+        marks_of(text, learnt[0].matches[i], learnt[0].counting.counts(learnt[0].matches[i].term, i))
+        for i, text in enumerate(tokens)
+    ]
+    tagger, tagged = _tagger(kind, documents, marks)
+    told(f"{kind.lower()}: candidates")
+    stand = [finders.standing(text) for text in tokens]
+    numbers = [np.array(sorted(number[code] for code in own), np.int32) for own in gold]
+    met, right = _met(entries, stand, numbers)
+    pair_code = entries.pair_code if entries else np.zeros(0, np.int32)
     found = []
-    for i in range(len(documents)):
-        without = seen.copy()
-        without[[number[code] for code in gold[i]]] -= 1
-        prior = (without / len(documents)).astype(np.float32)
-        found.append(candidates(tokens[i], words, rows.found(i), bags.found(i), codes, prior))
+    for i, text in enumerate(tokens):
+        counted = _Without(i, learnt, numbers[i], seen, len(documents), met, right, pair_code)
+        inside = candidates.inside(text, tagged[i]) if len(text.begin) else None
+        here = learnt[0].matches[i], learnt[1].matches[i]
+        found.append(finders.candidates(text, inside, counted, here, stand[i]))
+    told(f"{kind.lower()}: ranker, on {sum(len(each.code) for each in found):,} candidates")
     ranker, log_odds = _ranked(found, gold, codes)
     curve, accepted, sure = _calibrated(found, log_odds, gold, codes)
-    settings = {"codes": known, "documents": len(documents), "accepted": accepted, "sure": sure}
-    parts = {"rows": rows.arrays(), "bags": bags.arrays(), "ranker": ranker.arrays()}
+    settings = {"documents": len(documents), "accepted": accepted, "sure": sure}
+    parts: dict[str, Mapping[str, NDArray[Any]]] = {
+        "rows": terms_kept(learnt[0].terms, learnt[0].counting.whole),
+        "bags": terms_kept(learnt[1].terms, learnt[1].counting.whole),
+        "ranker": ranker.arrays(),
+        "terms": {"stem": finders.terms.stem, "idf": finders.terms.idf, **_sparse(finders.terms.matrix)},
+    }
+    if entries and senses:
+        parts |= {"entries": knowledge.kept(entries) | {"met": met, "right": right}, "senses": knowledge.kept(senses)}
     arrays = {f"{part}/{name}": array for part, named in parts.items() for name, array in named.items()}
+    arrays["code"] = np.frombuffer("\n".join(names).encode(), np.uint8)
+    arrays["tagger"] = np.frombuffer(tagger.to_bytes(), np.uint8)
     return settings, arrays | {"code_documents": seen, "curve": curve}
+
+
+def _sparse(matrix: Any) -> dict[str, NDArray[Any]]:
+    return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.array(matrix.shape)}
+
+
+def _knowledge(
+    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, sources: Sources, known: set[str]
+) -> tuple[Senses | None, Entries | None, set[str]]:
+    """What is known of diagnoses beside the corpus; and all codes that may be proposed."""
+    if kind != corpus.DIAGNOSIS:
+        return None, None, known
+    codes = CodeSet(known)
+    told = list(wordings(words.language, words, codes, sources.titles.get(words.language, ()), sources.index))
+    english = {name for wording in told for name in wording.features if name.startswith("en ")}
+    texts = [row.title for row in codes.rows] + [text for row in codes.rows for text in row.inclusions]
+    table: Mapping[str, Mapping[str, float]] = {}
+    if words.language != "en":
+        table = bridge.merged(
+            [
+                bridge.translations(_sentences(sources.folders, documents, words)),
+                bridge.translations(_by_titles(documents, tokens, words, codes)),
+            ]
+        )
+    senses = knowledge.senses(
+        words.language, table, cognates(texts) if table else {}, english | {n for w in told for n in w.features}
+    )
+    every = known | {wording.code for wording in told}
+    number = {code: i for i, code in enumerate(sorted(every))}
+    seen = dict.fromkeys(known, 0)
+    for document in documents:
+        for code in document.codes.get(kind, ()):
+            seen[code] += 1
+    return senses, knowledge.entries(told, senses.feature, number, seen), every
+
+
+def _sentences(folders: Sequence[Path], documents: Sequence[Document], words: Words) -> Iterator[bridge.Pair]:
+    """Stems of sentences with those of their English translations."""
+    english = {}
+    for folder in folders:
+        for path in sorted((folder / "text_files_en").glob("*.txt")):
+            english[path.stem] = path.read_text(encoding="utf-8")
+    for document in documents:
+        if document.name not in english:
+            continue
+        left = [s.strip() for s in SENTENCE_END.split(document.text) if s.strip()]
+        right = [s.strip() for s in english[document.name].split("\n") if s.strip()]
+        for own, other in bridge.sentence_pairs(left, right):
+            yield native_stems(own, words), english_stems(other)
+
+
+def _by_titles(
+    documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, codes: CodeSet
+) -> list[bridge.Pair]:
+    """The stems of evidence with those of its code's title, for stems of evidence in several documents."""
+    pieces = [
+        (i, [words.stems[row] for row in rows], codes.title_of(code))
+        for i, (document, text) in enumerate(zip(documents, tokens, strict=True))
+        for rows, code in _evidence(corpus.DIAGNOSIS, document, text)
+    ]
+    where: dict[str, set[int]] = {}
+    for i, stems, _ in pieces:
+        for stem in stems:
+            where.setdefault(stem, set()).add(i)
+    return [
+        ([s for s in stems if len(where[s]) >= _COMMON], english_stems(title)) for _, stems, title in pieces if title
+    ]
 
 
 def _learnt(
@@ -117,7 +270,8 @@ def _learnt(
     told_rows: list[tuple[int, int, int]] = []
     told_bags: list[tuple[int, int, int]] = []
     for i, (document, text) in enumerate(zip(documents, tokens, strict=True)):
-        for stems, code in _evidence(kind, document, text, words):
+        for rows, code in _evidence(kind, document, text):
+            stems = words.stem.rows[rows].tolist()
             if len(stems) <= dictionary.LONGEST:
                 key = dictionary.ordered(stems)
                 row_keys[key] = len(stems)
@@ -145,10 +299,9 @@ def _counted(
     return _Learnt(known, counting, matches)
 
 
-def _evidence(kind: str, document: Document, text: Tokens, words: Words) -> Iterator[tuple[list[int], str]]:
-    """The stems of each piece of evidence of a kind, with its code."""
-    begin, end = text.begin[text.content], text.end[text.content]
-    stems = words.stem.rows[text.word[text.content]]
+def _evidence(kind: str, document: Document, text: Tokens) -> Iterator[tuple[NDArray[np.int32], str]]:
+    """The content words (rows of `Words`) of each piece of evidence of a kind, with its code."""
+    begin, end, rows = text.begin[text.content], text.end[text.content], text.word[text.content]
     for piece in document.evidence:
         if piece.kind != kind:
             continue
@@ -156,7 +309,75 @@ def _evidence(kind: str, document: Document, text: Tokens, words: Words) -> Iter
         for low, high in piece.spans:
             inside |= (begin < high) & (end > low)
         if inside.any():
-            yield stems[inside].tolist(), piece.code
+            yield rows[inside], piece.code
+
+
+def _term_stems(
+    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, rows: Terms
+) -> TermStems:
+    """The terms in a row by their stems."""
+    place = {int(key): i for i, key in enumerate(rows.key)}
+    members: list[list[int]] = [[] for _ in place]
+    for document, text in zip(documents, tokens, strict=True):
+        for words_of, _ in _evidence(kind, document, text):
+            stems = words.stem.rows[words_of].tolist()
+            if len(stems) <= dictionary.LONGEST:
+                members[place[dictionary.ordered(stems)]] = sorted(set(stems))
+    stem = np.array(sorted({stem for each in members for stem in each}), np.uint64)
+    at = {int(each): i for i, each in enumerate(stem)}
+    idf, matrix = likeness.stem_matrix(stem, [[at[each] for each in stems] for stems in members])
+    return TermStems(stem, idf, matrix)
+
+
+def _tagger(kind: str, documents: Sequence[Document], marks: Sequence[list[Mark]]) -> tuple[Tagger, list[Tagged]]:
+    """A tagger trained on all documents, and each document as one sees it that did not learn from it."""
+    texts = [document.text for document in documents]
+    spans = [[span for e in document.evidence if e.kind == kind for span in e.spans] for document in documents]
+    fold = _folds(len(documents), TAGGER_FOLDS)
+    every = np.arange(len(documents))
+    parts = [every[fold == k] for k in range(TAGGER_FOLDS)]
+    jobs = [([i for i in every.tolist() if i not in set(part.tolist())], part.tolist()) for part in parts]
+    jobs.append((every.tolist(), []))
+    tagged: list[Any] = [None] * len(documents)
+    with ProcessPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+        done = [
+            pool.submit(
+                _tagged, [texts[i] for i in learn], [spans[i] for i in learn], [marks[i] for i in learn],
+                [texts[i] for i in rest], [marks[i] for i in rest],
+            )
+            for learn, rest in reversed(jobs)
+        ]  # fmt: skip
+        results = [each.result() for each in done]
+    for (_, rest), (_, found) in zip(reversed(jobs), results, strict=True):
+        for i, one in zip(rest, found, strict=True):
+            tagged[i] = one
+    return Tagger.from_bytes(results[0][0]), tagged
+
+
+def _tagged(
+    texts: list[str], spans: list[Spans], marks: list[list[Mark]], unseen: list[str], unseen_marks: list[list[Mark]]
+) -> tuple[bytes, list[Tagged]]:
+    """A tagger's bytes, and unseen texts as it sees them."""
+    trained = Tagger.from_bytes(Tagger.train(texts, spans, marks, _TAGGER).to_bytes())
+    return trained.to_bytes(), [trained.tag(text, own) for text, own in zip(unseen, unseen_marks, strict=True)]
+
+
+def _met(
+    entries: Entries | None, stand: Sequence[Standing | None], gold: Sequence[NDArray[np.int32]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """In how many documents each entry stands, and in how many of them each of its codes is gold."""
+    if entries is None:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    met = np.zeros(len(entries.begin) - 1, np.int32)
+    right = np.zeros(len(entries.pair_code), np.int32)
+    for found, own in zip(stand, gold, strict=True):
+        if found is None:
+            continue
+        here = np.unique(found.entry)
+        met[here] += 1
+        pair = knowledge.ranges(entries.pair_begin[here], entries.pair_begin[here + 1] - entries.pair_begin[here])
+        right[pair] += np.isin(entries.pair_code[pair], own)
+    return met, right
 
 
 def _ranked(
@@ -164,7 +385,7 @@ def _ranked(
 ) -> tuple[trees.Forest, list[NDArray[np.float64]]]:
     """A ranker trained on all documents, and each document's log odds from one that did not see it."""
     right = [_right(each, own, codes) for each, own in zip(found, gold, strict=True)]
-    fold = _folds(len(found))
+    fold = _folds(len(found), FOLDS)
     log_odds: list[NDArray[np.float64]] = [np.zeros(0)] * len(found)
     for k in range(FOLDS):
         part = trees.trained(
@@ -182,12 +403,12 @@ def _right(found: Candidates, gold: frozenset[str], codes: Codes) -> NDArray[np.
     return np.array([codes.code[code] in gold for code in found.code], dtype=bool)
 
 
-def _folds(count: int) -> NDArray[np.intp]:
+def _folds(count: int, folds: int) -> NDArray[np.intp]:
     """A fold for each document, the same for the same number of documents."""
     order = list(range(count))
     random.Random(0).shuffle(order)
     fold = np.zeros(count, np.intp)
-    fold[order] = np.arange(count) % FOLDS
+    fold[order] = np.arange(count) % folds
     return fold
 
 

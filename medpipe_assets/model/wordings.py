@@ -1,0 +1,134 @@
+"""The wordings of codes that go into a model beside the corpus, and codes as the corpus writes them.
+
+Wordings come from the lexicon's lists and from files that a user brings (titles in the text's language, the Alphabetic
+Index). What they are used for is in `knowledge`.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import Stemmer
+
+from medpipe_assets.lexicon import alphabetic_index, tabular, terms, titles
+from medpipe_assets.lexicon.build import defaults
+from medpipe_assets.model import bridge
+from medpipe_assets.model.knowledge import KINDS, Wording, named
+from medpipe_assets.model.tokens import Words, folded
+
+_ENGLISH_WORD: Final = re.compile(r"[a-z0-9]+")
+_IDLE: Final = frozenset(
+    "of the a an and or in to due with by for on at from as is nos nec unspecified other specified type not elsewhere "
+    "classified was were that this which it be no his her he she had has have been".split()
+)
+"""Words of English wordings and sentences that name nothing."""
+_ASIDE: Final = re.compile(r"\s*\[[^\]]*\]|\s*\([^)]*\)")
+_SHORTEST: Final = 4
+"""Letters of a wording of one word: shorter ones mean too many things."""
+_IDLE_NATIVE: Final = {
+    "es": re.compile(
+        r"no especificad[oa]s?|sin otra especificaci[oó]n|no clasificad[oa]s? en otra parte|otr[oa]s|especificad[oa]s?",
+        re.IGNORECASE,
+    )
+}
+"""What titles in the text's language say that no note does."""
+
+
+class CodeSet:
+    """The code set's codes in the corpus's own writing.
+
+    The corpus's annotators write an injury's code without its seventh character, filled up with 'x', and in an older
+    release: where a code of today was one code then, the older one is in the corpus.
+    """
+
+    def __init__(self, gold: Iterable[str]) -> None:
+        rows = list(tabular.read())
+        self.rows = rows
+        self._gold = frozenset(gold)
+        self._default = defaults(rows)
+        self._seventh = {row.code for row in rows if row.seventh}
+        self.title = {row.code: row.title for row in rows}
+
+    def written(self, code: str) -> list[str]:
+        """What the corpus may write for a code: its unspecified leaf, and what it was in the older release."""
+        leaf = self._default.get(code, code)
+        plain = leaf.lower()
+        if leaf in self._seventh:
+            stem = plain.replace(".", "")
+            plain = f"{stem[:3]}.{stem[3:]}".ljust(7, "x")
+        found = [plain]
+        for known in (code.lower(), *(plain[:end] for end in range(len(plain) - 1, 2, -1))):
+            if known in self._gold and known != plain:
+                found.append(known.rstrip("."))
+                break
+        return found
+
+    def title_of(self, written: str) -> str:
+        """The title of a code that the corpus wrote; '' where today's release has none."""
+        code = written.upper()
+        while code and code not in self.title:
+            code = code[:-1].rstrip(".") if code.endswith(("X", ".")) or len(code) > 3 else ""
+        return self.title.get(code, "")
+
+
+def english_stems(text: str) -> list[str]:
+    """The stems of English words that name something."""
+    return _STEM.stemWords([word for word in _ENGLISH_WORD.findall(folded(text)) if word not in _IDLE])
+
+
+_STEM: Final = Stemmer.Stemmer("english")
+
+
+def native_stems(text: str, words: Words) -> list[str]:
+    """The stems of the content words of a text in the model's language."""
+    tokens = words.read(text)
+    return [words.stems[row] for row in tokens.word[tokens.content]]
+
+
+def wordings(
+    language: str, words: Words, codes: CodeSet, own_titles: Sequence[Path], index: Path | None
+) -> Iterator[Wording]:
+    """All wordings that we know, as features.
+
+    Args:
+        own_titles: tables of titles in the language. index: the Alphabetic Index.
+    """
+    for term in (*terms.own(), *terms.of_tabular(codes.rows)):
+        if term.language in ("en", language):
+            kind = KINDS.index(term.kind)
+            yield from _wordings(term.text, term.code, kind, term.language, words, codes)
+    for abbreviation in terms.abbreviations():
+        if abbreviation.language == language:
+            features = frozenset(named(language, stem) for stem in native_stems(abbreviation.text, words))
+            for code in codes.written(abbreviation.code):
+                yield Wording(features, code, KINDS.index("abbreviation"))
+    if index is not None:
+        for wording in alphabetic_index.wordings(alphabetic_index.read(index)):
+            yield from _wordings(wording.text, wording.code, KINDS.index("index"), "en", words, codes)
+    for path in own_titles:
+        idle = _IDLE_NATIVE.get(language)
+        for title in titles.read(path):
+            text = idle.sub(" ", _ASIDE.sub("", title.text)) if idle else _ASIDE.sub("", title.text)
+            yield from _wordings(text, title.code, KINDS.index("native"), language, words, codes)
+
+
+def _wordings(text: str, code: str, kind: int, language: str, words: Words, codes: CodeSet) -> Iterator[Wording]:
+    text = _ASIDE.sub("", text)
+    stems = native_stems(text, words) if language == words.language else english_stems(text)
+    if not stems or (len(stems) == 1 and len(text.strip()) < _SHORTEST):
+        return
+    features = frozenset(named(language, stem) for stem in stems)
+    for written in codes.written(code):
+        yield Wording(features, written, kind)
+
+
+def cognates(texts: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Skeletons of English words, each with the stems that have it, commonest first."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for word in _ENGLISH_WORD.findall(folded(text)):
+            if len(word) > _SHORTEST and word not in _IDLE:
+                found[bridge.skeleton(word)][_STEM.stemWord(word)] += 1
+    return {bone: [stem for stem, _ in stems.most_common()] for bone, stems in found.items()}
