@@ -354,14 +354,15 @@ class Reprocess(dg.ConfigurableResource[None]):
 
     `document_ids` restricts the run to these documents of its day; `document_list` does so for many, by the id under
     which `intake.keep_list` put them into the lake: run configuration is no place for thousands of ids. `force` redoes
-    what is up to date and retries what
-    is in quarantine. `from_stage` leaves the stages before it alone.
+    what is up to date and retries what is in quarantine. `from_stage` leaves the stages before it alone.
+    `check_whole_day` has the checks look at all that is stored of the day, not only at what is new.
     """
 
     document_ids: list[str] = []  # noqa: RUF012 - a pydantic field
     document_list: str = ""
     force: bool = False
     from_stage: str = STAGES[0]
+    check_whole_day: bool = False
 
     @property
     def is_restricted(self) -> bool:

@@ -186,7 +186,7 @@ def test_a_broken_rule_fails_its_check_and_stops_what_is_downstream(coded: Graph
         return pa.concat_tables([pa.Table.from_pylist([first | wrong], schema=rows.schema), rows.slice(1)])
 
     with spoiled(coded, table, change):
-        result = coded.run()
+        result = coded.run(reprocess={"check_whole_day": True})
     assert not result.success
     assert check in failed_checks(result)
     downstream = set(CHAIN[CHAIN.index(stage) + 1 :]) | {"quarantine"}
@@ -197,14 +197,14 @@ def test_a_broken_rule_fails_its_check_and_stops_what_is_downstream(coded: Graph
 def test_a_lost_row_fails_conservation_and_stops_what_is_downstream(coded: Graph, stage: str) -> None:
     table = {"extracted_text": "words", "translated_text": "segments"}.get(stage, stage)
     with spoiled(coded, table, lambda rows: rows.slice(1)):
-        result = coded.run()
+        result = coded.run(reprocess={"check_whole_day": True})
     assert "conservation" in failed_checks(result)
     assert not materialised(result) & set(CHAIN[CHAIN.index(stage) + 1 :])
 
 
 def test_a_doubled_row_fails_conservation(coded: Graph) -> None:
     with spoiled(coded, "words", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)])):
-        result = coded.run()
+        result = coded.run(reprocess={"check_whole_day": True})
     assert failed_checks(result) == {"conservation"}
 
 

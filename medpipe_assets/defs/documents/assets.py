@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from medpipe_assets.defs.documents.partitions import DAYS, day_of
+from medpipe_assets.defs.documents.partitions import DAYS, day_of, today
 from medpipe_assets.defs.resources import (
     EnginesResource,
     LakeResource,
@@ -19,6 +19,7 @@ from medpipe_assets.defs.resources import (
 from medpipe_assets.documents.consumers import ConsumerReport, rebuild
 from medpipe_assets.documents.intake import take_in
 from medpipe_assets.documents.line import stages
+from medpipe_assets.documents.soundness import forget_checks
 from medpipe_assets.documents.stage import StageReport, run_stage
 from medpipe_assets.documents.word_documents import NAME, translate_word_documents
 from medpipe_assets.inbox.places import fetcher
@@ -32,6 +33,9 @@ from medpipe_assets.settings import Settings
 GROUP = "documents"
 OWNERS = ["team:clinical-data"]
 RETRY = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+CHECKS_KEPT = dt.timedelta(days=60)
+"""How long it is known how far a day has been checked; later runs check all of it."""
 
 POOLS: Mapping[str, str] = {
     "extracted_text": "textract",
@@ -322,7 +326,9 @@ def translated_documents(
 )
 def lake_maintenance(lake: LakeResource) -> dg.MaterializeResult:
     with private_errors():
-        report = maintain(lake.open())
+        opened = lake.open()
+        report = maintain(opened)
+        forget_checks(opened, today() - CHECKS_KEPT)
     return dg.MaterializeResult(metadata=report)
 
 

@@ -1,9 +1,11 @@
-"""The asset checks of the document line: the rules of each stage over a whole day, conservation, and quarantine.
+"""The asset checks of the document line: the rules of each stage, conservation, and quarantine.
 
-All rules are blocking: what is downstream of a broken table does not run. The quarantine's share and the buckets of a
-lake on S3 only warn.
+A run checks what it wrote, and what has not been found sound before; the night's maintenance, and whoever runs checks
+without their asset, or sets `check_whole_day`, checks whole days. All rules are blocking: what is downstream of a
+broken table does not run. The quarantine's share and the buckets of a lake on S3 only warn.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +14,16 @@ import dagster as dg
 from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.partitions import DAYS, day_of
 from medpipe_assets.defs.resources import LakeResource, Reprocess, private_errors
-from medpipe_assets.documents.line import READS, RULE_NAMES, check_rules
+from medpipe_assets.documents.line import RULE_NAMES
+from medpipe_assets.documents.soundness import check_day, check_days, check_new, days_worked_on
 from medpipe_assets.lake.buckets import shortcomings
 from medpipe_assets.lake.lake import Lake
-from medpipe_assets.lake.ledger import conservation, read_vouched, verdicts
-from medpipe_assets.lake.schemas import STAGES, tables_of
+from medpipe_assets.lake.ledger import all_verdicts, verdicts
+from medpipe_assets.lake.schemas import STAGES
 from medpipe_assets.settings import Settings
+
+WORKED_ON = dt.timedelta(days=2)
+"""How far back the night's check looks for days that were worked on: two nights, since one may be missed."""
 
 RULE_DESCRIPTIONS = {
     "media_types_are_supported": "What is done with intake can be read by the next stage.",
@@ -45,27 +51,31 @@ def _stage_checks(stage: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, lake: LakeResource, reprocess: Reprocess
     ) -> Iterator[dg.AssetCheckResult]:
         with private_errors():
-            opened = lake.open()
-            day = day_of(context)
-            wanted = {**READS[stage], **{c.name: tuple(c.schema.names) for c in tables_of(stage)}}
-            tables = {
-                name: read_vouched(
-                    opened, name, ("document_id", *(c for c in columns if c != "document_id")), days=[day]
-                )
-                for name, columns in wanted.items()
-            }
-            findings = check_rules(stage, tables)
-            balance = conservation(opened, stage, day)
-        for name, offenders in findings.items():
+            opened, day = lake.open(), day_of(context)
+            if reprocess.check_whole_day or _alone(context, stage):
+                found = check_day(opened, stage, day)
+            else:
+                found = check_new(opened, stage, day, context.run.run_id)
+        for name, offenders in found.offenders.items():
             yield dg.AssetCheckResult(
                 asset_key=stage,
                 check_name=name,
                 passed=not offenders,
-                metadata={"offending_documents": len(offenders), "first_offenders": sorted(offenders)[:20]},
+                metadata={
+                    "documents_checked": found.looked_at,
+                    "offending_documents": len(offenders),
+                    "first_offenders": offenders[:20],
+                },
             )
-        yield _conservation_result(stage, balance, reprocess.is_restricted)
+        yield _conservation_result(stage, found.balance, reprocess.is_restricted)
 
     return run
+
+
+def _alone(context: dg.AssetCheckExecutionContext, stage: str) -> bool:
+    """Whether a run was started for checks without their asset: whoever does that wants to know of all there is."""
+    assets = context.run.asset_selection
+    return assets is not None and dg.AssetKey(stage) not in assets
 
 
 def _conservation_result(stage: str, balance: dict[str, Any], restricted: bool) -> dg.AssetCheckResult:
@@ -84,7 +94,7 @@ def _conservation_result(stage: str, balance: dict[str, Any], restricted: bool) 
 def quarantined_share(lake: Lake, day: Any) -> float:
     """Share of a day's documents that some stage put into quarantine."""
     inputs = verdicts(lake, STAGES[0], [day])
-    failed = {d for stage in STAGES for d, v in verdicts(lake, stage, [day]).items() if not v.done}
+    failed = {verdict.document_id for verdict in all_verdicts(lake, [day]) if not verdict.done}
     return len(failed) / len(inputs) if inputs else 0.0
 
 
@@ -106,6 +116,22 @@ def share_under_threshold(context: dg.AssetCheckExecutionContext, lake: LakeReso
 
 @dg.asset_check(
     asset="lake_maintenance",
+    description="The rules and the balance of all stages hold over the whole of each day that was worked on since the "
+    "night before last. Runs check what they write themselves.",
+)
+def days_are_sound(lake: LakeResource) -> dg.AssetCheckResult:
+    with private_errors():
+        opened = lake.open()
+        days = days_worked_on(opened, dt.datetime.now(dt.UTC) - WORKED_ON)
+        broken = check_days(opened, days)
+    return dg.AssetCheckResult(
+        passed=not broken,
+        metadata={"days_checked": len(days), "broken": dg.MetadataValue.json(broken[:20])},
+    )
+
+
+@dg.asset_check(
+    asset="lake_maintenance",
     description="The buckets of a lake on S3 keep versions of what was received, and encrypt with KMS.",
 )
 def buckets_are_safe(lake: LakeResource, aws: AwsResource) -> dg.AssetCheckResult:
@@ -120,4 +146,4 @@ def buckets_are_safe(lake: LakeResource, aws: AwsResource) -> dg.AssetCheckResul
 
 def checks() -> list[dg.AssetChecksDefinition]:
     """All checks of the line."""
-    return [*(_stage_checks(stage) for stage in STAGES), share_under_threshold, buckets_are_safe]
+    return [*(_stage_checks(stage) for stage in STAGES), share_under_threshold, days_are_sound, buckets_are_safe]
