@@ -1,6 +1,8 @@
 """How well denied mentions are told from others: `python -m benchmarks.assertion [--quick] [--input PATH]...`.
 
-Without `--input`, over the self-made English sentences of data/negation_en.tsv. An input is one of:
+Without `--input`, over self-made English sentences: those of data/negation_en.tsv were at hand when the cues were
+written; those of data/negation_en_later.tsv were written afterwards, and on first reading F1 was 0.971. What they
+showed has been mended since, so of unseen text neither says more than that. An input is one of:
 
 - a table as the NegEx test file has it: report, concept, sentence, Affirmed or Negated, separated by tabs, with or
   without a header, fields quoted or not; more columns may follow. The concept is looked up in its sentence, upper and
@@ -25,7 +27,7 @@ from medpipe_assets.recognition import conditions
 from medpipe_assets.recognition.assertion import assertion
 from medpipe_assets.recognition.engine import Offsets
 
-SENTENCES = Path(__file__).parent / "data" / "negation_en.tsv"
+SENTENCES = [Path(__file__).parent / "data" / name for name in ("negation_en.tsv", "negation_en_later.tsv")]
 QUICK_MENTIONS = 1_000
 AROUND = 120
 """Code points of context on each side of a mention that is shown."""
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--errors", type=Path, help="where to write what is judged wrongly")
     options = parser.parse_args(argv)
     errors: list[str] = []
-    for path in options.input or [SENTENCES]:
+    for path in options.input or SENTENCES:
         language = options.language or ("es" if path.is_dir() else "en")
         if path.is_dir():
             annotated, found = brat(path, language)

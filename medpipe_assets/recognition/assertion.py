@@ -229,7 +229,7 @@ def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]])
 
 
 def _looks_back(text: str, match: Match, direction: str) -> bool:
-    if direction == "reply" and not _LABEL.search(text, max(0, match.begin - 3), match.begin):
+    if direction == "reply" and not _LABEL.search(text, max(0, match.begin - 12), match.begin):
         return False
     return direction == "backward" or (
         direction in ("answer", "reply") and _CLAUSE_END.match(text, match.end) is not None
