@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from medpipe_assets.coding.validity import FLAGS
 from medpipe_assets.etlt.tables import all_tables
 from medpipe_assets.lake.schemas import TableContract
 
@@ -45,7 +46,26 @@ def markdown() -> str:
     ]
     for contract in all_tables().values():
         lines += _table(contract)
-    return "\n".join(lines)
+    return "\n".join([*lines, _flags()])
+
+
+_OF_FLAGS = """## Flags of codes
+
+What `icd10_mappings.flags` may hold. Codes are judged, never dropped, against the release of ICD-10-CM in force on the
+document's day of service: the day that it states (of discharge, else of service, else of admission, else a plain
+date), or that of its receipt; a day before the oldest release that is installed is judged by that one.
+
+| flag | meaning |
+|---|---|
+{rows}
+
+The document bears the codes that are accepted and asserted in it. Notes that say 'if applicable' or the like, and those
+for germs, drugs and tobacco, set no flag.
+"""
+
+
+def _flags() -> str:
+    return _OF_FLAGS.format(rows="\n".join(f"| {flag} | {meaning} |" for flag, meaning in FLAGS.items()))
 
 
 if __name__ == "__main__":

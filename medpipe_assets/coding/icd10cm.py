@@ -56,18 +56,14 @@ class Code:
     place: int = -1
 
 
-@lru_cache(_REMEMBERED)
 def lookup(code: str, release: str = "") -> Code | None:
     """The entry of a code, written with or without its dot, in either case; None where the release has no such code."""
-    table = _table(release or code_set_version())
-    written = dotted(code)
-    place = table.place(written)
-    return table.extended(written) if place is None else table.code(place)
+    return _table(release or code_set_version(), build.fingerprint()).lookup(dotted(code))
 
 
 def billable(release: str) -> frozenset[str]:
     """All codes that a claim may carry under a release."""
-    return frozenset(_table(release).billable())
+    return frozenset(_table(release, build.fingerprint()).billable())
 
 
 def canonical(code: str) -> str:
@@ -85,6 +81,11 @@ class _Table:
         self._parent, self._leaf = compiled.arrays["parent"], compiled.arrays["leaf"]
         self._default, self._seventh = compiled.arrays["default"], compiled.arrays["seventh"]
         self._meanings: list[dict[str, str]] = compiled.about["meanings"]
+        self.lookup = lru_cache(_REMEMBERED)(self._lookup)
+
+    def _lookup(self, written: str) -> Code | None:
+        place = self.place(written)
+        return self.extended(written) if place is None else self.code(place)
 
     def place(self, written: str) -> int | None:
         """Where a code's row is."""
@@ -134,5 +135,6 @@ class _Table:
 
 
 @cache
-def _table(release: str) -> _Table:
+def _table(release: str, fingerprint: str) -> _Table:
+    """The rows of a release; `fingerprint` tells files that were replaced from those before."""
     return _Table(release)

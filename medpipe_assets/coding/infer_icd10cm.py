@@ -16,6 +16,7 @@ from medpipe_assets.aws.limits import LANGUAGES
 from medpipe_assets.coding import icd10cm
 from medpipe_assets.coding.embedded import candidate
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
+from medpipe_assets.lexicon.releases import releases
 
 CODE_VERSION: Final = "1"
 """Raise it when the same answers would give other codes or scores."""
@@ -52,9 +53,9 @@ class InferICD10CMCoding:
 
     @property
     def version(self) -> str:
-        """Code version, a hash of the shared lines, and the code set that candidates are judged against."""
+        """Code version, a hash of the shared lines, and the releases that candidates are judged against."""
         shared = hashlib.sha256(" ".join(sorted(self.shared)).encode()).hexdigest()[:8] if self.shared else "none"
-        return f"{CODE_VERSION} shared={shared} codes={self.code_set_version}"
+        return f"{CODE_VERSION} shared={shared} codes={'+'.join(release.effective for release in releases())}"
 
     @property
     def reads(self) -> Literal["source", "english"]:

@@ -1,10 +1,17 @@
-"""The coding stage for one document: texts and entities in, columns of `icd10_mappings`, `document_codes` out."""
+"""The coding stage for one document: texts and entities in, columns of `icd10_mappings`, `document_codes` out.
 
+Engines propose codes; here they are judged, against the release of the code set that is in force on the day of service.
+"""
+
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from medpipe_assets.coding.engine import CodableMention, CodableText, Coding, CodingEngine
+from medpipe_assets.coding import icd10cm, validity
+from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, CodingEngine
+from medpipe_assets.coding.service_date import service_date
 
 Columns = dict[str, list[Any]]
 Row = Mapping[str, Any]
@@ -15,18 +22,40 @@ NOT_ASSERTED = frozenset({"NEGATION", "FAMILY_HISTORY", "HYPOTHETICAL"})
 
 
 def code_document(
-    engine: CodingEngine, texts: Sequence[CodableText], entities: Sequence[Row], mentions: Sequence[CodableMention]
+    engine: CodingEngine,
+    texts: Sequence[CodableText],
+    entities: Sequence[Row],
+    mentions: Sequence[CodableMention],
+    received: dt.date,
 ) -> dict[str, Columns]:
     """Code one document; `mentions[i]` is `entities[i]` as the coder sees it.
 
     Args:
         entities: rows of `entities`, those to be coded.
+        received: the day on which the document was received: its day of service where its texts state none.
     """
     coding = engine.code(texts, mentions)
+    release = icd10cm.release_on(service_date(((text.text, text.language) for text in texts), received))
     return {
-        "icd10_mappings": mapping_columns(coding, entities, mentions, engine.code_set_version),
+        "icd10_mappings": mapping_columns(judged(coding, release), entities, mentions, release),
         "document_codes": code_columns(coding),
     }
+
+
+def judged(coding: Coding, release: str) -> Coding:
+    """A coding with each candidate's title, billable and flags as the release has them."""
+    conflicts = validity.together([c.code for c in coding.codes if c.accepted and c.asserted], release)
+
+    def judge(candidate: Candidate) -> Candidate:
+        entry = icd10cm.lookup(candidate.code, release)
+        return replace(
+            candidate,
+            description=entry.title if entry else candidate.description,
+            billable=entry is not None and entry.billable,
+            flags=(*validity.flags(candidate.code, release), *conflicts.get(candidate.code, ())),
+        )
+
+    return replace(coding, candidates=tuple(tuple(map(judge, proposed)) for proposed in coding.candidates))
 
 
 def is_asserted(traits: Sequence[str]) -> bool:

@@ -142,19 +142,19 @@ def codes_have_their_entity(tables: Tables) -> set[str]:
     return found | _outside(mappings, "score") | _outside(tables["document_codes"], "probability")
 
 
-def codes_are_valid(billable: Callable[[str], bool | None]) -> Rule:
-    """A rule: codes are in the code set with the right billable flag, or flagged as not in it.
+def codes_are_valid(billable: Callable[[str, str], bool | None]) -> Rule:
+    """A rule: codes are in the row's release of the code set with the right billable flag, or flagged as not in it.
 
     Args:
-        billable: whether a code is a leaf; None where the code set lacks it.
+        billable: whether a code is a leaf of a release; None where the release lacks it.
     """
 
     def rule(tables: Tables) -> set[str]:
         found: set[str] = set()
-        for document_id, code, flag, flags in _rows(
-            tables["icd10_mappings"], "document_id", "code", "billable", "flags"
+        for document_id, code, release, flag, flags in _rows(
+            tables["icd10_mappings"], "document_id", "code", "code_set_version", "billable", "flags"
         ):
-            truth = billable(code)
+            truth = billable(code, release)
             known = truth is not None or "not_in_code_set" in flags
             if not known or flag != bool(truth):
                 found.add(document_id)

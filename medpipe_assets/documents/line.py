@@ -38,7 +38,7 @@ CODE_VERSIONS: Mapping[str, int] = {
     "extracted_text": 1,
     "translated_text": 1,
     "entities": 1,
-    "icd10_mappings": 1,
+    "icd10_mappings": 2,
 }
 """Raise a stage's number when its code around the engine would give other rows: its work is then redone."""
 
@@ -56,8 +56,8 @@ class Engines:
     word_documents: WordDocumentTranslation | None = None
 
 
-def _billable(code: str) -> bool | None:
-    entry = icd10cm.lookup(code)
+def _billable(code: str, release: str) -> bool | None:
+    entry = icd10cm.lookup(code, release)
     return None if entry is None else entry.billable
 
 
@@ -94,7 +94,7 @@ READS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     "icd10_mappings": {
-        "pages": ("page", "language", "text"),
+        "pages": ("page", "language", "text", "ingest_date"),
         "segments": ("page", "segment_index", "target_text"),
         "entities": ("entity_id", "category", "type", "source_spans", "target_spans", "score", "traits"),
     },
@@ -233,7 +233,8 @@ def _code(engine: CodingEngine, task: Task) -> Output:
     coded = [row for row in task.rows["entities"] if row["category"] in CODED_CATEGORIES]
     mentions = [codable(joined, row, engine.reads) for row in coded]
     texts = [CodableText(text.text, text.language) for text in joined]
-    return Output(code_document(engine, texts, coded, mentions))
+    received = max((row["ingest_date"] for row in task.rows["pages"]), default=dt.date.max)
+    return Output(code_document(engine, texts, coded, mentions, received))
 
 
 def codable(texts: list[JoinedText], entity: Mapping[str, Any], reads: str = "source") -> CodableMention:

@@ -26,7 +26,7 @@ from medpipe_assets.lexicon.columns import Columns, texts
 from medpipe_assets.lexicon.concepts import concept, skeletons, wording
 from medpipe_assets.lexicon.words import LANGUAGES, spans
 
-CODE_VERSION: Final = "8"
+CODE_VERSION: Final = "12"
 """Raise it when this package would compile the same lists into something else."""
 
 _OWN_LISTS: Final = ("conditions.tsv", "abbreviations.tsv", "not_conditions.tsv", "words.tsv")

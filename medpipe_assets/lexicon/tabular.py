@@ -163,25 +163,29 @@ def _seventh(element: ElementTree.Element) -> dict[str, str]:
 
 _PARENTHESES: Final = re.compile(r"\(([^()]*)\)")
 _CODE: Final = r"([A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?)"
-_NAMED: Final = re.compile(rf"\b{_CODE}\b\.?-?(?:\s*-\s*{_CODE})?")
+_NAMED: Final = re.compile(rf"\b{_CODE}\b(?:\s*-\s*{_CODE}\b)?")
 """A code or a range of codes as printed: 'E10.-', 'K50.013', 'A00-A09', 'I60-I69'."""
-_CONDITIONAL: Final = re.compile(r"\bif\b", re.IGNORECASE)
-"""'Use additional code, if applicable': nothing is wrong where there is none."""
+_CONDITIONAL: Final = re.compile(r"\b(?:if|any)\b", re.IGNORECASE)
+"""'Use additional code, if applicable', 'code first any associated': nothing is wrong where there is none."""
+_DEMANDING: Final = re.compile(r"\b(?:underlying|associated)\b", re.IGNORECASE)
+"""Without one of these words a 'code first' note lists causes that are coded first where one of them is the cause."""
+_CIRCUMSTANCE: Final = re.compile("[VWXYZ]|F1[07]|P96.81|B9[5-7]|T3[6-9]|T[45]|T6[0-5]")
+"""Codes of germs, drugs, tobacco and the like, which 'use additional code' notes want where the record has them."""
 
 
 def _rules(element: ElementTree.Element, below: list[Row]) -> Iterator[Rule]:
     """The rules of a chapter, a section or a code, which hold for all rows below it and its own."""
-    if not below:
-        return
-    first, last = below[0].code, below[-1].code
-    for kind in KINDS:
+    for kind in KINDS if below else ():
         for group in element.iterfind(kind):
             notes = [" ".join((note.text or "").split()) for note in group.iterfind("note")]
-            if not notes or (kind == USE_ADDITIONAL and any(map(_CONDITIONAL.search, notes))):
-                continue
             targets = tuple(target for note in notes for target in _targets(note))
-            if targets or kind == CODE_FIRST:
-                yield Rule(kind, first, last, targets)
+            if kind == USE_ADDITIONAL:
+                targets = tuple(target for target in targets if not _CIRCUMSTANCE.match(target[0]))
+            demands = kind == EXCLUDES1 or not any(map(_CONDITIONAL.search, notes))
+            if kind == CODE_FIRST:
+                demands = demands and any(map(_DEMANDING.search, notes))
+            if demands and (targets or kind == CODE_FIRST):
+                yield Rule(kind, below[0].code, below[-1].code, targets)
 
 
 def _targets(note: str) -> Iterator[tuple[str, str]]:
@@ -194,7 +198,7 @@ def _of_order(content: bytes) -> CodeSet:
     """Codes of an order file, by the layout that comes with it: code in columns 7 to 13, 1 in column 15 where a claim
     may carry it, long title from column 78. Codes of seven characters are their parent's seventh characters."""
     lines = content.decode("utf-8-sig").splitlines()
-    listed = {line[6:13].strip(): line[77:].strip() for line in lines if _ORDERED.match(line)}
+    listed = dict(sorted((line[6:13].strip(), line[77:].strip()) for line in lines if _ORDERED.match(line)))
     above = {code: _parent(code, listed) for code in listed}
     seventh: dict[str, dict[str, str]] = {code: {} for code in listed}
     for code, title in listed.items():

@@ -39,7 +39,8 @@ ENTITY = {
     "source_spans": [{"page": 1, "begin": COUGH[0], "end": COUGH[1]}],
     "target_spans": [{"page": 1, "segment_index": 0, "begin": 10, "end": 15}],
 }  # fmt: skip
-CODE = {"code": "R05.9", "billable": True, "flags": [], "score": 0.5}
+RELEASE = "2026-04-01"
+CODE = {"code": "R05.9", "code_set_version": RELEASE, "billable": True, "flags": [], "score": 0.5}
 
 
 def tables(table: str = "", **spoiled: Any) -> dict[str, pa.Table]:
@@ -64,7 +65,7 @@ def tables(table: str = "", **spoiled: Any) -> dict[str, pa.Table]:
 
 
 BILLABLE: Mapping[str, bool] = {"R05.9": True, "R05": False}
-VALID_CODES = checks.codes_are_valid(BILLABLE.get)
+VALID_CODES = checks.codes_are_valid(lambda code, release: BILLABLE.get(code) if release == RELEASE else None)
 SUPPORTED = checks.media_types_are_supported({"text/plain"})
 
 SPOILED: list[tuple[Rule, str, dict[str, Any]]] = [
@@ -117,6 +118,7 @@ SPOILED: list[tuple[Rule, str, dict[str, Any]]] = [
     (VALID_CODES, "icd10_mappings", {"code": "R05"}),
     (VALID_CODES, "icd10_mappings", {"billable": False}),
     (VALID_CODES, "icd10_mappings", {"code": "X", "billable": False}),
+    (VALID_CODES, "icd10_mappings", {"code_set_version": "2025-10-01"}),
     (VALID_CODES, "icd10_mappings", {"code": "X", "flags": ["not_in_code_set"]}),
     (SUPPORTED, "raw_documents", {"media_type": "video/mp4"}),
     (SUPPORTED, "raw_documents", {"size_bytes": 0}),
