@@ -29,7 +29,7 @@ from medpipe_assets.model.reader import Proposal, Reader, Reading
 
 _CALIBRATION: Final = Path(__file__).with_name("calibration.tsv")
 
-CODE_VERSION: Final = "5"
+CODE_VERSION: Final = "6"
 """Raise it when the same lexicon and model would give other codes or scores."""
 ACCEPTED: Final = 0.35
 """A document's code is accepted from this probability on: any kind of term will do, but no vague term, no category and
@@ -41,9 +41,6 @@ brings its own threshold."""
 CANDIDATES: Final = 5
 LEAST: Final = 0.01
 """Codes of a document that are less probable are not told."""
-_NOT_ASSERTED: Final = 0.1
-"""Without a model: share of a code's probability left where all its mentions are negated, of the family, or
-hypothetical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +146,12 @@ def _ranked(
 ) -> list[DocumentCode]:
     """The document's codes, most probable first: a code is as probable as its best mention makes it.
 
-    A model's codes are what the text names, negated or not, since that is what it learnt; `asserted` tells those that
-    the patient has. The lexicon's are worth little where no mention is asserted.
+    Codes are what the text names, negated or not; `asserted` tells those that the patient has.
     """
     support: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for mention, proposed in zip(mentions, candidates, strict=True):
         for c in proposed:
-            score = c.score if mention.asserted or c.method == "model" else c.score * _NOT_ASSERTED
-            support[c.code].append((score, mention.asserted))
+            support[c.code].append((c.score, mention.asserted))
     read: dict[str, float] = defaultdict(float)
     for known in learnt.values():
         for code, probability in known.reading.codes:

@@ -35,10 +35,10 @@ def test_a_category_is_coded_as_its_unspecified_leaf() -> None:
     assert (candidates[0].code, candidates[0].billable) == ("J47.9", True)
 
 
-def test_a_negated_mention_has_codes_and_none_of_them_is_accepted() -> None:
+def test_a_negated_mention_has_codes_and_none_of_them_is_asserted() -> None:
     coding = coded("hypertension", asserted=False)
     assert coding.candidates[0][0].code == "I10"
-    assert [(c.code, c.asserted, c.accepted) for c in coding.codes] == [("I10", False, False)]
+    assert [(c.code, c.asserted, c.accepted) for c in coding.codes] == [("I10", False, True)]
 
 
 def test_one_asserted_mention_is_enough_to_assert_a_code() -> None:
