@@ -28,28 +28,35 @@ SETTLE_SECONDS = 2.0
 """A file changed more recently may still be being copied."""
 DRAIN_SECONDS = 20
 """How long a tick takes messages: Dagster ends a tick after 60 seconds, and what they say is to be recorded by then."""
+PATIENCE_TICKS = 12
+"""How long what trickles into a folder is gathered for the next run: two minutes. Other sensors look seldom anyway."""
 RETRY_AFTER_TICKS = 20
 """A receipt that is still there after so many ticks, with no run at work, is asked for again."""
 
 
-def requests(receipts: list[Receipt], cursor: str | None, active_days: set[str]) -> tuple[list[dg.RunRequest], str]:
+def requests(
+    receipts: list[Receipt], cursor: str | None, active_days: set[str], patience: int = 1
+) -> tuple[list[dg.RunRequest], str]:
     """One run request a day with receipts waiting, and the next cursor.
 
-    A day is asked for again when it has new receipts, or when its old ones are still there long after and no run is
-    at work on it (the run failed, or was killed). The cursor holds, by day, the receipts asked for, the ticks since,
-    and the attempts made; never more than is waiting.
+    A day is asked for at once when its first receipt waits. What comes after that is asked for when no run is at work
+    on the day, and either nothing more has come since the last look, or `patience` looks have passed: a trickle ends in
+    a run every few minutes. Receipts that are still there long after (the run failed, or was killed) are asked for
+    again. The cursor holds, by day, the receipts asked for, those last seen, the looks since, and the attempts made;
+    never more than is waiting.
     """
     before = json.loads(cursor) if cursor else {}
     after, asked = {}, []
     for day in sorted({receipt.day.isoformat() for receipt in receipts}):
         ids = sorted(receipt.id for receipt in receipts if receipt.day.isoformat() == day)
-        known = before.get(day, {"ids": [], "ticks": 0, "attempt": 0})
-        ticks, attempt = known["ticks"] + 1, known["attempt"]
-        stuck = ticks >= RETRY_AFTER_TICKS and day not in active_days
-        if not set(ids) <= set(known["ids"]) or stuck:
-            ticks, attempt = 0, attempt + 1
+        known = {"ids": [], "seen": [], "ticks": 0, "attempt": 0} | before.get(day, {})
+        ticks, attempt, asked_for = known["ticks"] + 1, known["attempt"], known["ids"]
+        new = not set(ids) <= set(asked_for)
+        settled = not attempt or ids == known["seen"] or ticks >= patience
+        if day not in active_days and ((new and settled) or ticks >= RETRY_AFTER_TICKS):
+            ticks, attempt, asked_for = 0, attempt + 1, ids
             asked.append(dg.RunRequest(run_key=f"{day} {ids[-1]} {len(ids)} {attempt}", partition_key=day))
-        after[day] = {"ids": ids, "ticks": ticks, "attempt": attempt}
+        after[day] = {"ids": sorted(set(asked_for) & set(ids)), "seen": ids, "ticks": ticks, "attempt": attempt}
     return asked, json.dumps(after)
 
 
@@ -127,7 +134,7 @@ def inbox_sensor(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         receive(opened, LocalInbox((folder,), SETTLE_SECONDS).arrivals(), today())
         receipts = pending_receipts(opened)
-    asked, cursor = requests(receipts, context.cursor, _active_days(context))
+    asked, cursor = requests(receipts, context.cursor, _active_days(context), PATIENCE_TICKS)
     _count(context, telemetry, receipts, asked)
     return _told(context, asked, cursor, "nothing new in the inbox")
 

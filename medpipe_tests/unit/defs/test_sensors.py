@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_assets.defs.documents import sensors
-from medpipe_assets.defs.documents.sensors import RETRY_AFTER_TICKS, inbox_sensor, requests
+from medpipe_assets.defs.documents.sensors import PATIENCE_TICKS, RETRY_AFTER_TICKS, inbox_sensor, requests
 from medpipe_assets.documents.intake import Receipt, pending_receipts
 from medpipe_assets.inbox.engine import Arrival
 from medpipe_assets.lake.lake import Lake
@@ -44,6 +44,50 @@ def test_a_receipt_left_behind_by_a_failed_run_is_asked_for_again_under_a_new_ke
         again, cursor = requests([receipt("a")], cursor, set())
     (second,) = again
     assert second.partition_key == first.partition_key and second.run_key != first.run_key
+
+
+def trickle(ticks: int, run_ticks: int) -> tuple[list[int], list[int]]:
+    """A receipt a tick for so long, with runs of a length, each of which takes in what waits when it begins.
+
+    Returns the ticks at which runs began, and how long each receipt waited for its run to begin.
+    """
+    waiting: dict[str, int] = {}
+    cursor, begun, waited = None, list[int](), list[int]()
+    for tick in range(ticks + 2 * RETRY_AFTER_TICKS):
+        if tick < ticks:
+            waiting[f"{tick:04}"] = tick
+        active = {DAY.isoformat()} if begun and tick < begun[-1] + run_ticks else set[str]()
+        asked, cursor = requests([receipt(name) for name in waiting], cursor, active, PATIENCE_TICKS)
+        if asked:
+            assert not active
+            begun.append(tick)
+            waited += [tick - since for since in waiting.values()]
+            waiting.clear()
+    assert not waiting
+    return begun, waited
+
+
+@pytest.mark.parametrize("run_ticks", [1, 3, 9, 30])
+def test_a_trickle_of_ten_minutes_ends_in_few_runs_and_keeps_nothing_waiting(run_ticks: int) -> None:
+    begun, waited = trickle(60, run_ticks)
+    assert begun[0] == 0, "what comes first is not kept waiting"
+    assert len(begun) <= 60 // PATIENCE_TICKS + 2
+    assert max(waited) <= max(PATIENCE_TICKS, run_ticks) + 1
+
+
+def test_what_has_stopped_coming_is_asked_for_at_the_next_look() -> None:
+    _, cursor = requests([receipt("a")], None, set())
+    later = [receipt("b"), receipt("c")]
+    asked, cursor = requests(later, cursor, set(), PATIENCE_TICKS)
+    assert not asked
+    asked, cursor = requests(later, cursor, set(), PATIENCE_TICKS)
+    assert len(asked) == 1
+
+
+def test_a_cursor_of_an_earlier_version_is_understood() -> None:
+    old = json.dumps({"2026-11-20": {"ids": ["a"], "ticks": 0, "attempt": 1}})
+    assert requests([receipt("a")], old, set())[0] == []
+    assert requests([receipt("a")], old.replace(": 0", f": {RETRY_AFTER_TICKS}"), set())[0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), max_size=12))
