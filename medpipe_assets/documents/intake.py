@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from medpipe_assets.documents.stage import SILENCE, Progress
-from medpipe_assets.errors import RETRIED_BY_THEMSELVES, ConfigurationError, DocumentError
+from medpipe_assets.errors import RETRIED_BY_THEMSELVES, ConfigurationError, DocumentError, Reason
 from medpipe_assets.extraction.archive import members
 from medpipe_assets.extraction.media_type import ZIP, sniff
 from medpipe_assets.inbox.engine import Arrival, source_id
@@ -59,17 +62,19 @@ def _receipt_key(day: dt.date, identity: str) -> str:
     return f"{RECEIPTS}{day.isoformat()}/{identity}.jsonl"
 
 
-def known_versions(lake: Lake) -> set[tuple[str, str]]:
-    """(source_id, version) of everything ever taken in."""
+def known_versions(lake: Lake, arrivals: Iterable[Arrival]) -> set[tuple[str, str]]:
+    """(source_id, version) of all that was ever taken in from the sources of some arrivals."""
     rows = lake.read("document_sources", ("source_id", "version"))
+    rows = rows.filter(pc.is_in(rows["source_id"], pa.array([a.source_id for a in arrivals], pa.string())))
     return set(zip(rows["source_id"].to_pylist(), rows["version"].to_pylist(), strict=True))
 
 
 def receive(lake: Lake, arrivals: Iterable[Arrival], day: dt.date) -> Receipt | None:
     """Write a receipt for those arrivals that are new (neither taken in nor receipted); None without any."""
     waiting = {(a.source_id, a.version) for receipt in pending_receipts(lake) for a in receipt.arrivals}
-    known = known_versions(lake) | waiting
-    new = {a.uri: a for a in arrivals if (a.source_id, a.version) not in known}
+    arrived = list(arrivals)
+    known = known_versions(lake, arrived) | waiting
+    new = {a.uri: a for a in arrived if (a.source_id, a.version) not in known}
     if not new:
         return None
     receipt = Receipt(uuid.uuid4().hex, day, tuple(new.values()))
@@ -113,7 +118,7 @@ def take_in(
     # One lease for all days: the same bytes taken in on two days at once would be one document with two first days.
     with lake.leases.hold(INBOX, on_wait=lambda: progress.waiting(INBOX)) as lease:
         receipts = pending_receipts(lake, day)
-        known = known_versions(lake)
+        known = known_versions(lake, (a for r in receipts for a in r.arrivals))
         todo = {a.uri: a for r in receipts for a in r.arrivals if (a.source_id, a.version) not in known}
         progress.begin(INBOX, len(todo))
         chunk = _Chunk()
