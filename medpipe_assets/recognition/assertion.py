@@ -30,10 +30,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product, zip_longest
 
-from medpipe_assets.lexicon.normalise import normalise
 from medpipe_assets.recognition.engine import Offsets, Trait
 from medpipe_assets.recognition.sections import Section, sections
-from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, read_table
+from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, canonical, read_table
 
 SCORES = {"strong": 0.95, "list": 0.95, "weak": 0.85, "next": 0.85, "section": 0.9}
 """Trait scores by the kind of evidence: how far to trust the rule, not calibrated probabilities."""
@@ -50,9 +49,9 @@ _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HIS
 # A sentence ends at its full stop (also one that lacks its space), at a blank line or bullet, and where the next line
 # does not run on in lower case; a label within a line ('Abdomen: ...') begins one.
 _BOUNDARY = re.compile(
-    r"[.!?;](?=\s|$)|(?<=[a-zß-ÿ])\.(?=[A-ZÀ-Þ][a-zß-ÿ])"
-    r"|\n(?=\s*\n)|\n(?=[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))|[•●▪]"
-    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,}(?: [a-zß-ÿ]{2,})? ?:)"
+    r"[.!?;•●▪\s](?:(?<=[.!?;])(?=\s|$)|(?<=[a-zß-ÿ]\.)(?=[A-ZÀ-Þ][a-zß-ÿ])|(?<=[•●▪])"
+    r"|(?<=\n)(?=\s*\n|[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))"
+    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,}(?: [a-zß-ÿ]{2,})? ?:)(?P<label>))"
 )
 # The full stop of an abbreviation ends none.
 _ABBREVIATION = re.compile(
@@ -102,8 +101,8 @@ def _cues(language: str) -> tuple[Terms, tuple[tuple[_Cue, ...], ...]]:
     roles: dict[str, list[_Cue]] = {}
     for row in read_table(f"cues_{language}.tsv"):
         role = _Cue(row["trait"], row["direction"], row["strength"])
-        for cue in alternatives(normalise(row["cue"]).text):
-            roles.setdefault(cue, []).append(role)
+        for cue in alternatives(row["cue"]):
+            roles.setdefault(canonical(cue), []).append(role)
     stops = {cue: stop for cue, played in roles.items() if (stop := [r for r in played if r.direction == "stop"])}
     for cue in stops:
         for inner, stop in stops.items():
@@ -173,11 +172,12 @@ def _breaks(text: str, mentioned: Sequence[Offsets]) -> list[int]:
     begins = [begin for begin, _ in mentioned]
     breaks = [0]
     for found in _BOUNDARY.finditer(text):
-        if found.group() == "." and _ABBREVIATION.search(text, max(0, found.start() - 8), found.start()):
+        if text[found.start()] == "." and _ABBREVIATION.search(text, max(0, found.start() - 8), found.start()):
             continue
-        around = bisect_left(begins, found.end()) - 1
-        if found.group() == "" and around >= 0 and mentioned[around][1] > found.end():
-            continue
+        if found["label"] is not None:
+            around = bisect_left(begins, found.end()) - 1
+            if around >= 0 and mentioned[around][1] > found.end():
+                continue
         breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, found.end(), LONGEST_SENTENCE))
         breaks.append(found.end())
     breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, len(text), LONGEST_SENTENCE))

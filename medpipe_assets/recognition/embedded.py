@@ -19,7 +19,7 @@ from medpipe_assets.recognition.sections import sections
 
 _DATA: Final = Path(__file__).with_name("data")
 
-CODE_VERSION: Final = "4"
+CODE_VERSION: Final = "5"
 """Raise it when the same lexicon would give other mentions or traits."""
 
 _FINDERS: Final[tuple[Callable[[str, str], list[Mention]], ...]] = (
@@ -69,7 +69,7 @@ class EmbeddedRecognition:
         judged = [mention for mention in found if mention.category in _JUDGED]
         traits = assertion.assertion(text, language, [mention.spans for mention in judged])
         told = {id(mention): said for mention, said in zip(judged, traits, strict=True)}
-        return [replace(m, traits=m.traits + told.get(id(m), ())) for m in found]
+        return [replace(m, traits=m.traits + told[id(m)]) if told.get(id(m)) else m for m in found]
 
 
 def _is_heading(mention: Mention, headings: Sequence[Offsets]) -> bool:

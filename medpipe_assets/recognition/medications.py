@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from medpipe_assets.lexicon.normalise import Normalised
 from medpipe_assets.recognition.engine import Attribute, Mention
-from medpipe_assets.recognition.terms import LANGUAGES, Match, Terms, fold, read_table
+from medpipe_assets.recognition.terms import LANGUAGES, Match, Reading, Terms, read, read_table
 
 SCORE = 0.95
 """Score of a medication found by its whole name, and of an attribute found by the grammar: trust in the rule."""
@@ -229,8 +228,8 @@ def find(text: str, language: str) -> list[Mention]:
     if language not in LANGUAGES:
         return []
     terms, types = _names(language)
-    folded = fold(text)
-    matches = terms.find_folded(folded.text)
+    folded = read(text)
+    matches = terms.find_folded(folded)
     mentions = []
     for at, match in enumerate(matches):
         after = matches[at + 1].begin if at + 1 < len(matches) else len(folded.text)
@@ -286,7 +285,7 @@ def _before(text: str, begin: int, end: int) -> list[_Part]:
     return [_Part("DOSAGE", *found.span(1))] if found else []
 
 
-def _attribute(text: str, folded: Normalised, part: _Part, match: Match) -> Attribute:
+def _attribute(text: str, folded: Reading, part: _Part, match: Match) -> Attribute:
     begin, end = folded.span(part.begin, part.end)
     near = part.begin - match.end <= GAP // 4
     return Attribute(part.type, "MEDICATION", text[begin:end], ((begin, end),), SCORE, NEAR if near else FAR, part.type)

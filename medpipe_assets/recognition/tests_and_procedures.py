@@ -8,9 +8,8 @@ value means.
 import re
 from functools import cache
 
-from medpipe_assets.lexicon.normalise import Normalised
 from medpipe_assets.recognition.engine import Attribute, Mention
-from medpipe_assets.recognition.terms import LANGUAGES, Terms, fold, read_concepts
+from medpipe_assets.recognition.terms import LANGUAGES, Reading, Terms, read, read_concepts
 
 SCORE = 0.9
 """Score of a test found by its whole name, and of a value by the grammar: trust in the rule."""
@@ -55,9 +54,9 @@ def find(text: str, language: str) -> list[Mention]:
     if language not in LANGUAGES:
         return []
     terms, types = _names(language)
-    folded = fold(text)
+    folded = read(text)
     mentions = []
-    for match in terms.find_folded(folded.text):
+    for match in terms.find_folded(folded):
         begin, end = folded.span(match.begin, match.end)
         if _is_plain_word(text[begin:end]):
             continue
@@ -75,7 +74,7 @@ def _is_plain_word(name: str) -> bool:
     return letters.islower() and (len(letters) < SHORT or any(vowel in letters for vowel in "aeiou"))
 
 
-def _value(text: str, folded: Normalised, begin: int) -> tuple[Attribute, ...]:
+def _value(text: str, folded: Reading, begin: int) -> tuple[Attribute, ...]:
     found = _VALUE.match(folded.text, begin)
     if not found:
         return ()
