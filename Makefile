@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run demo-aws test test-spark test-all ui engines lint types docs samples clean
+.PHONY: help setup run demo-aws test test-spark test-all ui model engines lint types docs samples clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ ui: setup ## Start the web UI on the same lake, with the daemon that watches the
 	export DAGSTER_HOME="$${DAGSTER_HOME:-$$($(BIN)/medpipe home)}" && \
 	echo "web UI: http://$(HOST):$(PORT)   inbox: $$MEDPIPE_LAKE/inbox   stop: Ctrl-C" && \
 	exec env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)
+
+model: setup ## Get the CodiEsp corpus and build the coding model from it (CORPUS="DIR DIR": from your own corpora)
+	@corpora="$(CORPUS)"; [ -n "$$corpora" ] || corpora=$$($(BIN)/medpipe model fetch) || exit 1; \
+	set --; for corpus in $$corpora; do set -- "$$@" --corpus "$$corpus"; done; \
+	$(BIN)/medpipe model build "$$@" $(BUILD)
 
 engines: ## Add Apertium's translators (Debian or Ubuntu, as root)
 	@if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \

@@ -525,6 +525,22 @@ def codes_list() -> None:
     click.echo(f"index       {releases.index() or 'none: medpipe codes add FILE'}")
 
 
+@model_commands.command("fetch")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder. [default: beside the model]")
+@click.option("--record", metavar="URL", help="Another record of the archive. [default: CodiEsp's]")
+def model_fetch(out: Path | None, record: str | None) -> None:
+    """Download the CodiEsp corpus (Spanish clinical cases with codes, CC BY 4.0) from its public record, and unpack it.
+
+    Prints the folders to build from, one a line. A download that was cut off goes on where it ended.
+    """
+    from medpipe_assets.model.fetch import RECORD, fetch
+    from medpipe_assets.settings import Settings, model_file
+
+    folder = out or Path(model_file(Settings.load())).with_name("codiesp")
+    for part in fetch(folder, record or RECORD, lambda line: click.echo(line, err=True)):
+        click.echo(part)
+
+
 @main.group()
 def contract() -> None:
     """What a dataset's files must look like: try one, or draft a contract for files of a new kind."""

@@ -200,7 +200,7 @@ def _compiled_language(code: str) -> Columns:
     read = cache(lambda word: concept(word, code, cognates))
     default = _defaults()
     refused = {_bag(text, read)[0] for text in terms.not_conditions(code)}
-    known = own if english else [*own, *terms.of_tabular(_newest_rows()), *terms.of_index(releases.index())]
+    known = own if english else [*own, *terms.of_tabular(newest_rows()), *terms.of_index(releases.index())]
     kept = {bag: meaning for bag, meaning in _ranked(known, read, default).items() if bag not in refused}
     shouted = {  # refused as a word ('hearing aids'), it still counts in capitals
         t.text: [default.get(t.code, t.code), True]
@@ -244,7 +244,7 @@ def _meanings(compiled: Columns) -> dict[int, _Meaning]:
     return {n: _Meaning(wordings[i], codes[i].split(), kinds[i]) for i, n in enumerate(numbers)}
 
 
-def _newest_rows() -> list[tabular.Row]:
+def newest_rows() -> list[tabular.Row]:
     """The newest release's rows; where it came as an order file, with the inclusion terms of the last tabular list."""
     known = [_read(release) for release in releases.releases()]
     with_notes = next((code_set for code_set in reversed(known) if code_set.rules), known[-1])

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medpipe_assets.model import dictionary
 from medpipe_assets.model.dictionary import Counts, Matches
 from medpipe_assets.model.tagger import Tagged
 from medpipe_assets.model.tokens import Integers, Tokens, Words
@@ -27,8 +28,10 @@ _CERTAIN: Final = (0.3, 0.12)
 """Runs of tokens that are inside a mention with these probabilities are spans worth a look."""
 _LONGEST_RUN: Final = 12
 
-_ROW: Final = ("precision", "annotated", "share", "rank", "documents", "inside_another", "occurrences")
-_BAG: Final = ("bag_precision", "bag_annotated", "bag_share", "bag_gap")
+_ROW: Final = (
+    "precision", "gold", "gold_like_this", "annotated", "share", "rank", "documents", "inside_another", "occurrences",
+)  # fmt: skip
+_BAG: Final = ("bag_precision", "bag_gold", "bag_annotated", "bag_share", "bag_gap")
 _ENTRY: Final = ("entry_precision", "entry_met", "entry_size", "entry_weight", "entry_kind", "entry_gap")
 _LIKE: Final = ("like_term", "like_term_rank", "like_entry", "like_entry_rank", "like_entry_kind")
 _SPAN: Final = (
@@ -90,8 +93,7 @@ def in_rows(tokens: Tokens, found: Found) -> Proposed:
     stands = found.counts.annotated > 0
     matches = Matches(*(column[stands] for column in found.matches))
     counts = Counts(*(column[stands] for column in found.counts))
-    inside = (matches.first[None, :] <= matches.first[:, None]) & (matches.last[None, :] >= matches.last[:, None])
-    inside &= (matches.last - matches.first)[None, :] > (matches.last - matches.first)[:, None]
+    inner = dictionary.inside(matches)
     at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
     documents = counts.documents[at, rank]
     features = {
@@ -100,7 +102,13 @@ def in_rows(tokens: Tokens, found: Found) -> Proposed:
         "share": documents / counts.total[at],
         "rank": rank,
         "documents": documents,
-        "inside_another": inside.any(axis=1)[at] if len(at) else np.zeros(0),
+        "gold": _share(counts.gold[at, rank], counts.occurring[at]),
+        "gold_like_this": np.where(
+            inner[at],
+            _share((counts.gold - counts.gold_outermost)[at, rank], (counts.occurring - counts.outermost)[at]),
+            _share(counts.gold_outermost[at, rank], counts.outermost[at]),
+        ),
+        "inside_another": inner[at],
         "occurrences": _occurrences(matches.term)[at],
     }
     return _proposed(tokens, matches, at, counts.code[at, rank], features)
@@ -114,6 +122,7 @@ def in_bags(tokens: Tokens, found: Found, rows: Matches) -> Proposed:
     at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
     features = {
         "bag_precision": _precision(counts)[at],
+        "bag_gold": _share(counts.gold[at, rank], counts.occurring[at]),
         "bag_annotated": counts.annotated[at],
         "bag_share": counts.documents[at, rank] / counts.total[at],
         "bag_gap": (matches.last - matches.first + 1 - found.size[known])[at],
@@ -130,6 +139,11 @@ def _proposed(
 def _precision(counts: Counts) -> NDArray[np.float64]:
     whole = np.maximum(counts.occurring, counts.annotated) + 1.0
     return np.asarray((counts.annotated + 0.3) / whole)
+
+
+def _share(part: Integers, whole: Integers) -> NDArray[np.float64]:
+    """A share of documents, less sure of itself where these are few."""
+    return np.asarray((part + 0.3) / (whole + 1.0))
 
 
 def _ids(matches: Matches) -> NDArray[np.int64]:

@@ -39,18 +39,23 @@ class Counts(NamedTuple):
 
     Attributes:
         annotated: documents in which the term is evidence. occurring: documents in which it stands at all.
+        outermost: documents in which it stands outside any other term somewhere.
         total: sum over its codes of the documents in which it is their evidence.
         code, documents: its CODES best codes (-1: none) and in how many documents it is evidence of each.
+        gold, gold_outermost: of the documents in which it is (outermost) the number that has the code.
     """
 
     annotated: Integers
     occurring: Integers
+    outermost: Integers
     total: Integers
     code: Integers
     documents: Integers
+    gold: Integers
+    gold_outermost: Integers
 
 
-_NONE: Final = Counts(*(np.zeros(shape, np.int32) for shape in (0, 0, 0, (0, CODES), (0, CODES))))
+_NONE: Final = Counts(*(np.zeros((0, CODES) if i > 3 else 0, np.int32) for i in range(len(Counts._fields))))
 
 
 def ordered(numbers: Iterable[int]) -> int:
@@ -151,25 +156,12 @@ class Evidence(NamedTuple):
     code: int
 
 
-def counted(size: int, evidence: Sequence[Evidence], occurring: Sequence[Iterable[int]]) -> "Counting":
-    """Count terms over a corpus.
-
-    Args:
-        size: how many terms there are.
-        occurring: by document, the terms that stand in it.
-    """
-    by_term: list[list[Evidence]] = [[] for _ in range(size)]
-    stands = [frozenset(here) for here in occurring]
-    where = [set(here) for here in stands]
-    for each in evidence:
-        by_term[each.term].append(each)
-        where[each.document].add(each.term)
-    documents = np.zeros(size, np.int32)
-    for here in stands:
-        documents[list(here)] += 1
-    rows = [_counts(told, int(documents[term])) for term, told in enumerate(by_term)]
-    whole = Counts(*(np.array(column, np.int32) for column in zip(*rows, strict=True))) if rows else _NONE
-    return Counting(by_term, documents, [frozenset(here) for here in where], stands, whole)
+def inside(matches: Matches) -> NDArray[np.bool_]:
+    """Which matches lie inside a longer one."""
+    first, last = matches.first, matches.last
+    within = (first[None, :] <= first[:, None]) & (last[None, :] >= last[:, None])
+    within &= (last - first)[None, :] > (last - first)[:, None]
+    return np.asarray(within.any(axis=1), bool) if len(first) else np.zeros(0, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +169,17 @@ class Counting:
     """A corpus's counts of terms, with and without one of its documents.
 
     Attributes:
-        evidence: by term. occurring: documents in which each term stands.
-        where: by document, the terms that stand in it or are evidence there. stands: those that stand in it.
+        evidence: by term. stands, outermost: by term, the documents in which it stands, and stands outermost.
+        gold: by document, its codes.
+        where: by document, the terms that stand in it or are evidence there.
         whole: the counts over all documents.
     """
 
     evidence: Sequence[Sequence[Evidence]]
-    occurring: Integers
-    where: Sequence[frozenset[int]]
-    stands: Sequence[frozenset[int]]
+    stands: Sequence[set[int]]
+    outermost: Sequence[set[int]]
+    gold: Sequence[frozenset[int]]
+    where: Sequence[set[int]]
     whole: Counts
 
     def counts(self, terms: NDArray[np.intp], without: int) -> Counts:
@@ -198,16 +192,54 @@ class Counting:
                 own.setdefault(term, []).append(i)
         for term, rows in own.items():
             told = [each for each in self.evidence[term] if each.document != without]
-            one = _counts(told, int(self.occurring[term]) - (term in self.stands[without]))
+            one = _counts(told, self.stands[term] - {without}, self.outermost[term] - {without}, self.gold)
             for column, value in zip(found, one, strict=True):
                 column[rows] = value
         return found
 
 
-def _counts(told: Sequence[Evidence], occurring: int) -> tuple[int, int, int, list[int], list[int]]:
+def counted(
+    size: int, evidence: Sequence[Evidence], matches: Sequence[Matches], gold: Sequence[frozenset[int]]
+) -> Counting:
+    """Count terms over a corpus.
+
+    Args:
+        size: how many terms there are.
+        matches, gold: by document, the terms that stand in it, and its codes.
+    """
+    by_term: list[list[Evidence]] = [[] for _ in range(size)]
+    stands: list[set[int]] = [set() for _ in range(size)]
+    outermost: list[set[int]] = [set() for _ in range(size)]
+    where: list[set[int]] = []
+    for document, here in enumerate(matches):
+        outer = ~inside(here)
+        for term in here.term.tolist():
+            stands[term].add(document)
+        for term in here.term[outer].tolist():
+            outermost[term].add(document)
+        where.append(set(here.term.tolist()))
+    for each in evidence:
+        by_term[each.term].append(each)
+        where[each.document].add(each.term)
+    rows = [_counts(*each, gold) for each in zip(by_term, stands, outermost, strict=True)]
+    whole = Counts(*(np.array(column, np.int32) for column in zip(*rows, strict=True))) if rows else _NONE
+    return Counting(by_term, stands, outermost, gold, where, whole)
+
+
+def _counts(
+    told: Sequence[Evidence], stands: set[int], outermost: set[int], gold: Sequence[frozenset[int]]
+) -> tuple[int, int, int, int, list[int], list[int], list[int], list[int]]:
     """A term's counts, in the order of `Counts`."""
     by_code = sorted(Counter(each.code for each in told).items(), key=lambda item: (-item[1], item[0]))[:CODES]
-    missing = CODES - len(by_code)
-    codes = [code for code, _ in by_code] + [-1] * missing
-    documents = [seen for _, seen in by_code] + [0] * missing
-    return len({each.document for each in told}), occurring, len(told), codes, documents
+    codes = [code for code, _ in by_code]
+    columns = (
+        codes,
+        [seen for _, seen in by_code],
+        [sum(code in gold[document] for document in stands) for code in codes],
+        [sum(code in gold[document] for document in outermost) for code in codes],
+    )
+    code, documents, right, right_outermost = (
+        column + [empty] * (CODES - len(codes)) for column, empty in zip(columns, (-1, 0, 0, 0), strict=True)
+    )
+    annotated = len({each.document for each in told})
+    return annotated, len(stands), len(outermost), len(told), code, documents, right, right_outermost

@@ -221,16 +221,13 @@ class Meanings:
 
     def __init__(self, words: Words, senses: Senses) -> None:
         self._words, self._senses = words, senses
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all words."""
         self._told: list[tuple[Integers, Floats]] = []
+        self._beginnings = words.beginnings
 
     def of(self, rows: Integers) -> tuple[Places, Integers, Floats]:
         """For words by row: their features as (place in `rows`, feature, weight)."""
-        if len(self._words.written) < len(self._told):
-            self.clear()
+        if self._beginnings != self._words.beginnings:
+            self._told, self._beginnings = [], self._words.beginnings
         for row in range(len(self._told), len(self._words.written)):
             found = (
                 self._senses.of(self._words.folded[row], self._words.stems[row])

@@ -3,7 +3,7 @@
 A `Reader` is one language and one kind of code; `load` opens a model file and keeps its readers for the process.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from medpipe_assets.model import artefact, calibration, dictionary, trees
 from medpipe_assets.model.candidates import Candidates, Codes, inside
 from medpipe_assets.model.dictionary import Counts, Terms
 from medpipe_assets.model.finding import Finders, TermStems
-from medpipe_assets.model.knowledge import Entries, Meanings, Senses
+from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
 from medpipe_assets.model.tagger import Mark, Tagger
 from medpipe_assets.model.tokens import Integers, Tokens, Words
 
@@ -69,8 +69,38 @@ _TRUSTED: Final = ((0.7, "often"), (0.35, "at times"), (0.0, "seldom"))
 """How often a term is evidence where it stands, as a mark for the tagger."""
 
 
-def marks_of(tokens: Tokens, matches: dictionary.Matches, counts: Counts) -> list[Mark]:
-    """The dictionary's terms that stand in a row as marks for the tagger: the leftmost, then the longest."""
+def marks_of(
+    tokens: Tokens, matches: dictionary.Matches, counts: Counts, stand: Standing | None, finders: Finders
+) -> list[Mark]:
+    """What is known of a text beforehand, as marks for the tagger."""
+    return [*_marks_of_terms(tokens, matches, counts), *(_marks_of_entries(tokens, stand, finders) if stand else ())]
+
+
+_NEAR: Final = 1
+_LONG: Final = 3
+"""Entries are marks where no more words stand between theirs; longer ones are told apart no further."""
+
+
+def _marks_of_entries(tokens: Tokens, stand: Standing, finders: Finders) -> Iterator[Mark]:
+    """The entries that stand in a text, the longest first, each by its length and the chapter of its first code."""
+    known = finders.entries
+    assert known is not None  # an entry stands only where there are entries
+    size = known.begin[stand.entry + 1] - known.begin[stand.entry]
+    letter = finders.codes.letter[known.pair_code[known.pair_begin[stand.entry]]]
+    near = stand.gap <= _NEAR
+    order = np.lexsort((stand.first, -stand.weight, -size))
+    taken: set[int] = set()
+    for i in order[near[order]].tolist():
+        places = range(int(stand.first[i]), int(stand.last[i]) + 1)
+        if taken.isdisjoint(places):
+            taken.update(places)
+            begin, end = int(tokens.begin[stand.first[i]]), int(tokens.end[stand.last[i]])
+            yield begin, end, f"length {min(int(size[i]), _LONG)}"
+            yield begin, end, f"chapter {letter[i]}"
+
+
+def _marks_of_terms(tokens: Tokens, matches: dictionary.Matches, counts: Counts) -> list[Mark]:
+    """The dictionary's terms that stand in a row: the leftmost, then the longest."""
     precision = (counts.annotated + 0.3) / (np.maximum(counts.occurring, counts.annotated) + 1.0)
     order = np.lexsort((-matches.last, matches.first))
     marks: list[Mark] = []
@@ -115,9 +145,10 @@ class Reader:
     def candidates(self, tokens: Tokens) -> Candidates:
         """A text's candidates, as the ranker sees them."""
         matches = self.finders.matches(tokens)
-        marks = marks_of(tokens, matches[0], self.counts.rows(matches[0].term))
+        stand = self.finders.standing(tokens)
+        marks = marks_of(tokens, matches[0], self.counts.rows(matches[0].term), stand, self.finders)
         told = inside(tokens, self.tagger.tag(tokens.text, marks))
-        return self.finders.candidates(tokens, told, self.counts, matches, self.finders.standing(tokens))
+        return self.finders.candidates(tokens, told, self.counts, matches, stand)
 
 
 def reading(tokens: Tokens, found: Candidates, probability: NDArray[np.float64], codes: Codes) -> Reading:
@@ -213,7 +244,7 @@ def _reader(words: Words, settings: Mapping[str, Any], arrays: Arrays) -> Reader
         finders=finders,
         counts=Kept(of_rows, of_bags, known.get("met", none), known.get("right", none), share),
         tagger=Tagger.from_bytes(arrays["tagger"].tobytes()),
-        ranker=trees.forest(part("ranker")),
+        ranker=trees.Forest(**part("ranker")),
         curve=arrays["curve"],
         accepted=settings["accepted"],
         sure=settings["sure"],

@@ -12,6 +12,7 @@ side, forward and backward, which gives each span its exact probability rather t
 import io
 import re
 import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +30,7 @@ Offsets = tuple[int, int]
 Mark = tuple[int, int, str]
 """Begin, end (exclusive) and name of something already known of a stretch of text, such as a match of a lexicon."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the bytes; raise it with every change of the features or of their layout."""
 
 LABELS: Final = ("O", "B", "I", "L", "U")
@@ -88,7 +89,7 @@ class _Words:
 
     surfaces: list[str]
     places: list[Offsets]
-    marks: list[str]
+    marks: list[list[str]]
 
 
 def best(spans: Iterable[Span], threshold: float = 0.5) -> list[Span]:
@@ -105,9 +106,23 @@ class Tagger:
 
     def __init__(self, weights: Mapping[str, Sequence[float]], transitions: NDArray[np.float64]) -> None:
         """Take the weights of each attribute (see `_attributes`) by label, and those of label after label."""
-        self._weights = {name: np.asarray(row, np.float32) for name, row in weights.items()}
+        self._weights = {name: at for at, name in enumerate(weights)}
+        nothing = [[0.0] * len(LABELS)]
+        self._table = np.array([*weights.values(), *nothing], np.float32)  # the last row: an attribute unknown
         self._transitions = transitions
+        pairs = sorted({name[1:] for name in weights if name[0] in _PAIR})
+        self._pairs = {name: at for at, name in enumerate(pairs)}
+        self._pair_table = self._rows_of([side + name for name in [*pairs, ""] for side in _PAIR], len(_PAIR))
+        marks = sorted({name.partition(":")[2] for name in weights if name[0] == _MARK})
+        self._marks = {name: at for at, name in enumerate(marks)}
+        near = [f"{_MARK}{place}:{name}" for name in marks for place in _MARKED]
+        self._mark_table = self._rows_of(near, len(_MARKED))
         self._forget()
+
+    def _rows_of(self, attributes: Sequence[str], width: int) -> Floats:
+        """The weights of attributes, `width` in a row."""
+        rows = self._table[[self._weights.get(name, -1) for name in attributes]]
+        return rows.reshape(-1, width, len(LABELS))
 
     @classmethod
     def train(
@@ -168,7 +183,7 @@ class Tagger:
         """The tagger as bytes that do not depend on when or where they were written."""
         names = sorted(self._weights)
         file = io.BytesIO()
-        table = np.array([self._weights[name] for name in names], np.float16).reshape(len(names), len(LABELS))
+        table = self._table[[self._weights[name] for name in names]].astype(np.float16)
         for part in (np.frombuffer("\0".join(names).encode(), np.uint8), table, self._transitions):
             np.save(file, part, allow_pickle=False)
         return bytes([FORMAT]) + file.getvalue()
@@ -188,48 +203,45 @@ class Tagger:
 
     def _forget(self) -> None:
         self._rows: dict[str, int] = {}
-        self._table = np.zeros((1024, len(_PLACES), len(LABELS)), np.float32)
-        self._pairs: dict[str, int] = {}
-        self._pair_table = np.zeros((1024, 2, len(LABELS)), np.float32)
-
-    def _sum(self, attributes: Iterable[str]) -> Floats:
-        known = [self._weights[a] for a in attributes if a in self._weights]
-        return np.sum(known, axis=0, dtype=np.float32) if known else np.zeros(len(LABELS), np.float32)
+        self._folded: list[str] = []
+        self._seen = np.zeros((1024, len(_PLACES), len(LABELS)), np.float32)
 
     def _row(self, surface: str) -> int:
         """The row of a spelling in our table: its weights as seen from each place."""
         row = self._rows[surface] = len(self._rows)
-        if row == len(self._table):
-            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+        if row == len(self._seen):
+            self._seen = np.concatenate([self._seen, np.zeros_like(self._seen)])
+        self._folded.append(_folded(surface))
         for at, place in enumerate(_PLACES):
-            self._table[row, at] = self._sum(_attributes(surface, place))
-        return row
-
-    def _pair_row(self, first: str, second: str) -> int:
-        row = self._pairs[f"{first} {second}"] = len(self._pairs)
-        if row == len(self._pair_table):
-            self._pair_table = np.concatenate([self._pair_table, np.zeros_like(self._pair_table)])
-        for at, attribute in enumerate(_pair(first, second)):
-            self._pair_table[row, at] = self._sum([attribute])
+            for attribute in _attributes(surface, place):
+                known = self._weights.get(attribute)
+                if known is not None:
+                    self._seen[row, at] += self._table[known]
         return row
 
     def _emissions(self, words: _Words) -> Floats:
         """Weights of each label for each word, shape (words, labels)."""
-        if max(len(self._rows), len(self._pairs)) > _REMEMBERED:
+        if len(self._rows) > _REMEMBERED:
             self._forget()
         surfaces, rows, pairs = words.surfaces, self._rows, self._pairs
-        at = np.array([rows[w] if w in rows else self._row(w) for w in surfaces])
-        both = [pairs[p] if (p := f"{a} {b}") in pairs else self._pair_row(a, b) for a, b in pairwise(surfaces)]
+        at = [rows[w] if w in rows else self._row(w) for w in surfaces]
+        folded = [self._folded[row] for row in at]
+        both = [pairs.get(f"{a} {b}", -1) for a, b in pairwise(folded)]
         sums = np.zeros((len(surfaces), len(LABELS)), np.float32)
+        seen = self._seen[at]
         for column, place in enumerate(_PLACES):
-            seen = self._table[at, column]
-            sums[max(0, -place) : len(sums) - max(0, place)] += seen[max(0, place) : len(sums) + min(0, place)]
-        beside = self._pair_table[np.array(both)]
+            there = seen[max(0, place) : len(sums) + min(0, place), column]
+            sums[max(0, -place) : len(sums) - max(0, place)] += there
+        beside = self._pair_table[both]
         sums[:-1] += beside[:, 0]
         sums[1:] += beside[:, 1]
-        marked = [i for i, mark in enumerate(words.marks) if mark]
-        for i in sorted({i + place for i in marked for place in (-1, 0, 1) if 0 <= i + place < len(surfaces)}):
-            sums[i] += self._sum(_mark_attributes(words.marks, i))
+        where = [(i, self._marks[mark]) for i, marks in enumerate(words.marks) for mark in marks if mark in self._marks]
+        if where:
+            place, row = (np.array(column) for column in zip(*where, strict=True))
+            for column, beside_it in enumerate(_MARKED):
+                told = place - beside_it
+                inside = (told >= 0) & (told < len(sums))
+                np.add.at(sums, told[inside], self._mark_table[row[inside], column])
         return sums
 
     def _lattice(self, words: _Words) -> "tuple[_Lattice, NDArray[np.int64]]":
@@ -327,16 +339,15 @@ def _words(text: str, marks: Iterable[Mark]) -> _Words:
     return _Words(surfaces, places, _marked(places, marks))
 
 
-def _marked(places: Sequence[Offsets], marks: Iterable[Mark]) -> list[str]:
-    """The mark on each word, with its first letter telling whether it begins there; '' where there is none."""
-    marked = [""] * len(places)
-    ordered = sorted(marks)
-    at = 0
-    for i, (begin, end) in enumerate(places):
-        while at < len(ordered) and ordered[at][1] <= begin:
-            at += 1
-        if at < len(ordered) and begin < end and ordered[at][0] < end:
-            marked[i] = ("B" if ordered[at][0] >= begin else "I") + ordered[at][2]
+def _marked(places: Sequence[Offsets], marks: Iterable[Mark]) -> list[list[str]]:
+    """The marks on each word, with a first letter that tells whether they begin there."""
+    marked: list[list[str]] = [[] for _ in places]
+    begins, ends = [begin for begin, _ in places], [end for _, end in places]
+    for begin, end, name in marks:
+        first = bisect_right(ends, begin)
+        for i in range(first, bisect_left(begins, end)):
+            if begins[i] < ends[i]:
+                marked[i].append(("B" if i == first else "I") + name)
     return marked
 
 
@@ -367,7 +378,7 @@ def _features(words: _Words) -> Iterator[list[str]]:
 @lru_cache(maxsize=200_000)
 def _attributes(surface: str, place: int) -> tuple[str, ...]:
     """What the label of a word is told by a spelling that stands `place` words from it."""
-    word = normalise(surface).text or surface
+    word = _folded(surface)
     names = [f"w{word}"]
     if abs(place) <= 1:
         names += [f"s{_shape(surface)}", *(f"p{word[:n]}" for n in (3, 4)), *(f"e{word[-n:]}" for n in (3, 4))]
@@ -376,18 +387,32 @@ def _attributes(surface: str, place: int) -> tuple[str, ...]:
     return tuple(f"{place}{name}" for name in dict.fromkeys(names))
 
 
-def _pair(first: str, second: str) -> tuple[str, str]:
+@lru_cache(maxsize=20_000)
+def _folded(surface: str) -> str:
+    return normalise(surface).text or surface
+
+
+_PAIR: Final = "<>"
+"""How the attributes begin by which a pair of neighbours tells of its first word's label, and of its second's."""
+
+
+def _pair(first: str, second: str) -> tuple[str, ...]:
     """What a pair of neighbours tells of its first and of its second word's label."""
-    words = f"{normalise(first).text} {normalise(second).text}"
-    return f"<{words}", f">{words}"
+    return tuple(f"{side}{_folded(first)} {_folded(second)}" for side in _PAIR)
 
 
-def _mark_attributes(marks: Sequence[str], i: int) -> list[str]:
+_MARK: Final = "m"
+_MARKED: Final = (-1, 0, 1)
+"""From how many words away a word is told by a mark."""
+
+
+def _mark_attributes(marks: Sequence[Sequence[str]], i: int) -> list[str]:
     """What the marks on a word and beside it tell of its label."""
-    places = [place for place in (-1, 0, 1) if 0 <= i + place < len(marks) and marks[i + place]]
-    return [f"m{place}{marks[i + place]}" for place in places]
+    near = [(place, i + place) for place in _MARKED if 0 <= i + place < len(marks)]
+    return [f"{_MARK}{place}:{mark}" for place, at in near for mark in marks[at]]
 
 
+@lru_cache(maxsize=20_000)
 def _shape(surface: str) -> str:
     for letters, sign in _SHAPES:
         surface = letters.sub(sign, surface)

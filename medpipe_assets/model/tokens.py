@@ -113,6 +113,7 @@ class Words:
     Attributes:
         written: the words. folded: without case and accents. stem: the stem's `number`.
         content, denying: whether it counts in a term, and whether it denies what follows.
+        beginnings: how often we began anew; rows told before mean nothing after.
     """
 
     def __init__(self, language: str) -> None:
@@ -120,10 +121,12 @@ class Words:
         self._stemmer = Stemmer.Stemmer(_STEMMERS.get(language, "english"), 0)
         self._stop = frozenset(_STOP.get(language, "").split())
         self._denying = frozenset(_DENYING.get(language, "").split())
+        self.beginnings = 0
         self.clear()
 
     def clear(self) -> None:
         """Forget all words."""
+        self.beginnings += 1
         self._row: dict[str, int] = {}
         self.written: list[str] = []
         self.folded: list[str] = []

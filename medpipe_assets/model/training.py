@@ -25,7 +25,7 @@ from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
 from medpipe_assets.model.reader import codes_of, marks_of, terms_kept
 from medpipe_assets.model.tagger import Mark, Tagged, Tagger
 from medpipe_assets.model.tokens import SENTENCE_END, Tokens, Words
-from medpipe_assets.model.wordings import CodeSet, cognates, english_stems, native_stems, wordings
+from medpipe_assets.model.wordings import CorpusCodes, cognates, english_stems, native_stems, wordings
 
 VERSION: Final = 1
 """Raise it when the same corpus would give another model."""
@@ -148,7 +148,7 @@ def _reader(
     for own in gold:
         seen[[number[code] for code in own]] += 1
     codes = codes_of(names, seen, len(documents))
-    learnt = _learnt(kind, documents, tokens, words, number)
+    learnt = _learnt(kind, documents, tokens, words, number, [frozenset(number[code] for code in own) for own in gold])
     finders = Finders(
         words=words,
         rows=learnt[0].terms,
@@ -160,13 +160,12 @@ def _reader(
         meanings=Meanings(words, senses) if senses else None,
     )
     told(f"{kind.lower()}: mentions")
-    marks = [
-        marks_of(text, learnt[0].matches[i], learnt[0].counting.counts(learnt[0].matches[i].term, i))
-        for i, text in enumerate(tokens)
-    ]
+    stand = [finders.standing(text) for text in tokens]
+    marks = []
+    for i, (text, here) in enumerate(zip(tokens, learnt[0].matches, strict=True)):
+        marks.append(marks_of(text, here, learnt[0].counting.counts(here.term, i), stand[i], finders))
     tagger, tagged = _tagger(kind, documents, marks)
     told(f"{kind.lower()}: candidates")
-    stand = [finders.standing(text) for text in tokens]
     numbers = [np.array(sorted(number[code] for code in own), np.int32) for own in gold]
     met, right = _met(entries, stand, numbers)
     pair_code = entries.pair_code if entries else np.zeros(0, np.int32)
@@ -204,7 +203,7 @@ def _knowledge(
     """What is known of diagnoses beside the corpus; and all codes that may be proposed."""
     if kind != corpus.DIAGNOSIS:
         return None, None, known
-    codes = CodeSet(known)
+    codes = CorpusCodes(known)
     told = list(wordings(words.language, words, codes, sources.titles.get(words.language, ()), sources.index))
     english = {name for wording in told for name in wording.features if name.startswith("en ")}
     texts = [row.title for row in codes.rows] + [text for row in codes.rows for text in row.inclusions]
@@ -244,7 +243,7 @@ def _sentences(folders: Sequence[Path], documents: Sequence[Document], words: Wo
 
 
 def _by_titles(
-    documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, codes: CodeSet
+    documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, codes: CorpusCodes
 ) -> list[bridge.Pair]:
     """The stems of evidence with those of its code's title, for stems of evidence in several documents."""
     pieces = [
@@ -262,8 +261,9 @@ def _by_titles(
 
 
 def _learnt(
-    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, number: dict[str, int]
-) -> tuple[_Learnt, _Learnt]:
+    kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, number: dict[str, int],
+    gold: Sequence[frozenset[int]],
+) -> tuple[_Learnt, _Learnt]:  # fmt: skip
     """The dictionary of stems in a row, and that of scattered ones."""
     row_keys: dict[int, int] = {}
     bag_keys: dict[int, int] = {}
@@ -281,21 +281,21 @@ def _learnt(
                 bag_keys[key] = len(set(stems))
                 told_bags.append((key, i, number[code]))
     return (
-        _counted(row_keys, told_rows, dictionary.in_a_row, tokens, words),
-        _counted(bag_keys, told_bags, dictionary.scattered, tokens, words),
+        _counted(row_keys, told_rows, dictionary.in_a_row, tokens, words, gold),
+        _counted(bag_keys, told_bags, dictionary.scattered, tokens, words, gold),
     )
 
 
 def _counted(
     keys: dict[int, int], told: Sequence[tuple[int, int, int]], find: Callable[[Terms, Any, Tokens], Matches],
-    tokens: Sequence[Tokens], words: Words,
+    tokens: Sequence[Tokens], words: Words, gold: Sequence[frozenset[int]],
 ) -> _Learnt:  # fmt: skip
     ascending = sorted(keys)
     place = {key: i for i, key in enumerate(ascending)}
     known = dictionary.terms(np.array(ascending, np.uint64), np.array([keys[key] for key in ascending], np.int32))
     matches = [find(known, words.stem.rows[text.word[text.content]], text) for text in tokens]
     evidence = sorted({dictionary.Evidence(place[key], document, code) for key, document, code in told})
-    counting = dictionary.counted(len(ascending), evidence, [found.term.tolist() for found in matches])
+    counting = dictionary.counted(len(ascending), evidence, matches, gold)
     return _Learnt(known, counting, matches)
 
 
@@ -339,7 +339,7 @@ def _tagger(kind: str, documents: Sequence[Document], marks: Sequence[list[Mark]
     jobs = [([i for i in every.tolist() if i not in set(part.tolist())], part.tolist()) for part in parts]
     jobs.append((every.tolist(), []))
     tagged: list[Any] = [None] * len(documents)
-    with ProcessPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+    with _pool() as pool:
         done = [
             pool.submit(
                 _tagged, [texts[i] for i in learn], [spans[i] for i in learn], [marks[i] for i in learn],
@@ -386,17 +386,24 @@ def _ranked(
     """A ranker trained on all documents, and each document's log odds from one that did not see it."""
     right = [_right(each, own, codes) for each, own in zip(found, gold, strict=True)]
     fold = _folds(len(found), FOLDS)
-    log_odds: list[NDArray[np.float64]] = [np.zeros(0)] * len(found)
-    for k in range(FOLDS):
-        part = trees.trained(
-            np.concatenate([f.features for f, own in zip(found, fold, strict=True) if own != k]),
-            np.concatenate([r for r, own in zip(right, fold, strict=True) if own != k]),
-            **_RANKER,
-        )
-        for i in np.flatnonzero(fold == k):
-            log_odds[i] = part.log_odds(found[i].features)
-    whole = trees.trained(np.concatenate([f.features for f in found]), np.concatenate(right), **_RANKER)
-    return whole, log_odds
+    every = range(len(found))
+    jobs = [[i for i in every if fold[i] != k] for k in range(FOLDS)]
+    with _pool() as pool:
+        done = [
+            pool.submit(
+                trees.trained,
+                np.concatenate([found[i].features for i in learn]),
+                np.concatenate([right[i] for i in learn]),
+                **_RANKER,
+            )
+            for learn in (list(every), *jobs)
+        ]
+        whole, *parts = [each.result() for each in done]
+    return whole, [parts[fold[i]].log_odds(found[i].features) for i in every]
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(min(WORKERS, os.cpu_count() or 1))
 
 
 def _right(found: Candidates, gold: frozenset[str], codes: Codes) -> NDArray[np.bool_]:

@@ -12,8 +12,7 @@ from typing import Final
 
 import Stemmer
 
-from medpipe_assets.lexicon import alphabetic_index, tabular, terms, titles
-from medpipe_assets.lexicon.build import defaults
+from medpipe_assets.lexicon import alphabetic_index, build, terms, titles
 from medpipe_assets.model import bridge
 from medpipe_assets.model.knowledge import KINDS, Wording, named
 from medpipe_assets.model.tokens import Words, folded
@@ -36,7 +35,7 @@ _IDLE_NATIVE: Final = {
 """What titles in the text's language say that no note does."""
 
 
-class CodeSet:
+class CorpusCodes:
     """The code set's codes in the corpus's own writing.
 
     The corpus's annotators write an injury's code without its seventh character, filled up with 'x', and in an older
@@ -44,10 +43,9 @@ class CodeSet:
     """
 
     def __init__(self, gold: Iterable[str]) -> None:
-        rows = list(tabular.read())
-        self.rows = rows
+        self.rows = rows = build.newest_rows()
         self._gold = frozenset(gold)
-        self._default = defaults(rows)
+        self._default = build.defaults(rows)
         self._seventh = {row.code for row in rows if row.seventh}
         self.title = {row.code: row.title for row in rows}
 
@@ -88,7 +86,7 @@ def native_stems(text: str, words: Words) -> list[str]:
 
 
 def wordings(
-    language: str, words: Words, codes: CodeSet, own_titles: Sequence[Path], index: Path | None
+    language: str, words: Words, codes: CorpusCodes, own_titles: Sequence[Path], index: Path | None
 ) -> Iterator[Wording]:
     """All wordings that we know, as features.
 
@@ -114,7 +112,7 @@ def wordings(
             yield from _wordings(text, title.code, KINDS.index("native"), language, words, codes)
 
 
-def _wordings(text: str, code: str, kind: int, language: str, words: Words, codes: CodeSet) -> Iterator[Wording]:
+def _wordings(text: str, code: str, kind: int, language: str, words: Words, codes: CorpusCodes) -> Iterator[Wording]:
     text = _ASIDE.sub("", text)
     stems = native_stems(text, words) if language == words.language else english_stems(text)
     if not stems or (len(stems) == 1 and len(text.strip()) < _SHORTEST):
