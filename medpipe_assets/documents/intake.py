@@ -152,12 +152,16 @@ def _take(lake: Lake, arrival: Arrival, fetch: Callable[[str], bytes], chunk: _C
         if not _is_zip(data):
             _keep(lake, arrival.uri, arrival.version, data, chunk)
             return
+        found = False
         for uri, member in _members(arrival.uri, data):
+            found = True
             if isinstance(member, DocumentError):
                 chunk.failures.append(quarantine.Failure(source_id(uri), None, member))
                 chunk.seen.append((uri, arrival.version, None))
             else:
                 _keep(lake, uri, arrival.version, member, chunk)
+        if not found:
+            raise DocumentError(Reason.EMPTY, "an archive without files")
     except DocumentError as error:
         chunk.failures.append(quarantine.Failure(arrival.source_id, None, error))
         if error.reason in RETRIED_BY_THEMSELVES:

@@ -36,7 +36,7 @@ PAGE_SECONDS = 30.0
 """What each page that is done adds to its document's time: ten times what OCR takes for one."""
 _PANICS = "pyo3_runtime"
 """Where the exceptions of libraries in Rust come from, which are no `Exception`."""
-_SWOLLEN = 0.5
+_SWOLLEN = 0.75
 """Share of the memory limit above which a worker that is done is replaced: what it has kept is not the next one's."""
 
 
@@ -51,7 +51,7 @@ class Place(StrEnum):
 @dataclass(frozen=True)
 class PoolSettings:
     """How many workers, and what a task in a process may take: seconds of wall time (and PAGE_SECONDS more a page that
-    is done), bytes of memory of its own (0: any).
+    is done), bytes of memory beyond what the libraries take (0: any).
 
     `workers` counts processes (0: tasks run here), `threads` the tasks that wait for services at once.
     """
@@ -69,6 +69,7 @@ class _Worker(Generic[Task]):
     task: Task | None = None
     deadline: float = field(default=0.0)
     again: bool = False  # at work on a task that has cost another worker its life
+    peak: int = 0  # bytes of memory seen in its hands, looked at the second time only
 
     def drawn(self) -> Task:
         """The task it works on."""
@@ -82,6 +83,11 @@ class _Said(Enum):
     ALIVE = "another page is done"
     OUT_OF_MEMORY = "out of memory"
     NO_MORE = "it is dead"
+
+
+_LOOK_SECONDS = 0.02
+_BULKY = 0.5
+"""Share of the memory limit from which on a worker that dies is taken to have died of it."""
 
 
 def map_tasks(
@@ -237,11 +243,12 @@ def _say_nothing() -> None:
 
 
 def _limit_memory(size: int) -> None:
-    """Private memory that is written to: address space would count what threads and libraries only reserve."""
+    """Limit the private memory that is added to what there is: allocators have reserved a gigabyte and more by now."""
     import resource
 
-    with suppress(ValueError, OSError):  # a lower limit is in force already
-        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    with suppress(ValueError, OSError, IndexError):  # a lower limit is in force, or the system tells no such figures
+        reserved = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_DATA, (reserved + size, reserved + size))
 
 
 def _send(worker: _Worker[Task], task: Task, settings: PoolSettings, again: bool = False) -> None:
@@ -254,6 +261,9 @@ def _send(worker: _Worker[Task], task: Task, settings: PoolSettings, again: bool
 def _ready(busy: list[_Worker[Task]]) -> list[_Worker[Task]]:
     """Wait for a result, a death or a deadline; the workers concerned."""
     patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+    if busy[0].again:  # alone, so that its memory can be watched: some libraries abort when they get no more
+        busy[0].peak = max(busy[0].peak, _resident(busy[0]))
+        patience = min(patience, _LOOK_SECONDS)
     pipes = set(wait([worker.pipe for worker in busy], timeout=patience))
     now = time.monotonic()
     return [worker for worker in busy if worker.pipe in pipes or worker.deadline <= now]
@@ -274,20 +284,24 @@ def _receive(worker: _Worker[Any]) -> Any:
 
 def _is_fit(worker: _Worker[Any], settings: PoolSettings) -> bool:
     """Whether a worker can take another task; it is stopped where it holds too much memory."""
-    try:
-        pages = int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):  # no such thing on this system, or the worker is dead, which will show
-        return True
-    if not settings.memory_bytes or pages * os.sysconf("SC_PAGE_SIZE") <= _SWOLLEN * settings.memory_bytes:
+    if not settings.memory_bytes or _resident(worker) <= _SWOLLEN * settings.memory_bytes:
         return True
     _stop(worker)
     return False
 
 
+def _resident(worker: _Worker[Any]) -> int:
+    """Bytes of memory that a worker has; 0 where it is dead, which will show, or the system does not tell."""
+    try:
+        return int(Path(f"/proc/{worker.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
 def _lost(worker: _Worker[Any], said: _Said, settings: PoolSettings) -> DocumentError:
     if said is _Said.ALIVE:
         return DocumentError(Reason.TIMEOUT, f"over {settings.task_seconds:g} s")
-    if said is _Said.OUT_OF_MEMORY:
+    if said is _Said.OUT_OF_MEMORY or 0 < _BULKY * settings.memory_bytes < worker.peak:
         return DocumentError(Reason.TOO_LARGE, f"needs more than {settings.memory_bytes >> 20} MB of memory")
     return DocumentError(Reason.ENGINE_CRASHED, f"the worker died, twice, by {_cause(worker.process.exitcode)}")
 

@@ -102,7 +102,7 @@ def _refuse_unsafe(info: zipfile.ZipInfo) -> None:
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) -> bytes:
     """The member's bytes, counted while they come: what the archive says of its sizes may be a lie."""
-    blocks: list[bytes] = []
+    unpacked = io.BytesIO()
     size = 0
     try:
         with archive.open(info) as stream:
@@ -110,12 +110,12 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: _Budget) 
                 size += len(block)
                 budget.size -= len(block)
                 _refuse_bomb(size, info.compress_size, budget)
-                blocks.append(block)
+                unpacked.write(block)
     except DocumentError:
         raise
     except Exception as error:  # zipfile, zlib, lzma and bz2 each have errors of their own
         raise DocumentError(Reason.CORRUPT, f"ZIP member: {type(error).__name__}") from None
-    return b"".join(blocks)
+    return unpacked.getvalue()
 
 
 def _refuse_bomb(size: int, packed: int, budget: _Budget) -> None:

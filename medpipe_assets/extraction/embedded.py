@@ -13,13 +13,16 @@ from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction import media_type as types
 from medpipe_assets.extraction.engine import Extraction
 
-REVISION = 1
+REVISION = 2
 """Raised with every change of this stage's own code that can change a result."""
 
 _LIBRARIES = (
     "pypdfium2", "rapidocr", "onnxruntime", "opencv-python-headless", "pillow", "pillow-heif", "docx2python",
     "striprtf", "lxml", "charset-normalizer",
 )  # fmt: skip
+
+_OUT_OF_MEMORY = ("bad_alloc", "Insufficient memory", "Failed to allocate memory")
+"""What onnxruntime and OpenCV say in place of a MemoryError."""
 
 _READERS = {
     types.PDF: "pdfium",
@@ -58,6 +61,8 @@ class EmbeddedExtraction:
         except (DocumentError, MemoryError):  # what is too much for a worker that has grown may not be for a fresh one
             raise
         except Exception as error:  # a library's surprise must not end the batch, nor show the text it held
+            if any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise MemoryError from None
             raise DocumentError(Reason.ENGINE_CRASHED, type(error).__name__) from None
 
 

@@ -21,22 +21,23 @@ _LINES = frozenset({
 _CELLS = frozenset({"td", "th"})
 _DECLARED = re.compile(rb"<(?:meta[^>]{0,200}charset|\?xml[^>]{0,100}encoding)\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 _SPACE = re.compile(r"[^\S\xa0]+")
-_MAX_DEPTH = 500
 
 
 def extract(data: bytes) -> Extraction:
     """The visible text of an HTML page, as one page.
 
     Raises:
-        DocumentError: too_large above `plain_text.MAX_TEXT_BYTES`; corrupt; empty.
+        DocumentError: too_large above `plain_text.MAX_TEXT_BYTES`, or nested too deep; corrupt; empty.
     """
     if len(data) > MAX_TEXT_BYTES:
         raise DocumentError(Reason.TOO_LARGE, f"HTML of more than {MAX_TEXT_BYTES >> 20} MB")
-    parser = etree.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
+    parser = etree.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         root = etree.fromstring(_decoded(data), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise DocumentError(Reason.CORRUPT, f"HTML: {type(error).__name__}") from None
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):  # the rest of it is missing
+        raise DocumentError(Reason.TOO_LARGE, "HTML of more elements inside each other than are read")
     if root is None:
         raise DocumentError(Reason.EMPTY, "HTML without elements")
     parts: list[str] = []
@@ -59,17 +60,25 @@ def _decoded(data: bytes) -> str:
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _collect(element: etree._Element, parts: list[str], depth: int = 0) -> None:
-    tag = element.tag
-    if not isinstance(tag, str) or tag in _UNSEEN or depth > _MAX_DEPTH:
-        return
-    edge = "\n" if tag in _LINES else "\t" if tag in _CELLS else ""
-    parts.append("\n" if edge == "\n" else "")
-    _text(element.text, parts)
-    for child in element:
-        _collect(child, parts, depth + 1)
-        _text(child.tail, parts)
-    parts.append(edge)
+def _collect(root: etree._Element, parts: list[str]) -> None:
+    """The text of all elements that are seen, however deep they lie."""
+    unseen: etree._Element | None = None  # the outermost element that is not seen, while the walk is inside it
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        begins = event == "start"
+        if unseen is None and (not isinstance(element.tag, str) or element.tag in _UNSEEN):
+            unseen = element
+        if unseen is None:
+            parts.append(_edge(element.tag, begins))
+            _text(element.text if begins else None, parts)
+        elif element is unseen and not begins:
+            unseen = None
+        if unseen is None and not begins and element is not root:
+            _text(element.tail, parts)
+
+
+def _edge(tag: str, begins: bool) -> str:
+    """What parts an element from what is before it, or after."""
+    return "\n" if tag in _LINES else "\t" if tag in _CELLS and not begins else ""
 
 
 def _text(text: str | None, parts: list[str]) -> None:

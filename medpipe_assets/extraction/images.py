@@ -6,6 +6,7 @@ belongs to rapid_ocr.py.
 
 import importlib.util
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from medpipe_assets.extraction import layout, rapid_ocr
 from medpipe_assets.extraction.engine import Extraction, Page
 from medpipe_assets.extraction.media_type import HEIF
 from medpipe_assets.extraction.rapid_ocr import Picture
+from medpipe_assets.pulse import beat
 
 MAX_PIXELS = 100_000_000
 """Largest picture taken: A3 at 600 dpi has 70 million pixels; above this a small file can fill the memory."""
@@ -26,8 +28,15 @@ MAX_SIDE = 4400
 
 MAX_FRAMES = 2000
 
-_STACKS = frozenset({"image/tiff"})
-"""Types whose frames are pages; those of a GIF or WebP are an animation."""
+_STACKS = frozenset({"image/tiff", "image/gif", "image/webp"})
+"""Types whose frames are pages: programs for faxes save them so. Those of a JPEG are previews."""
+
+
+_BROKEN = (
+    OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
+    ZeroDivisionError, AssertionError, RuntimeError, struct.error,
+)  # fmt: skip
+"""What Pillow raises for files that are not what their header says."""
 
 
 def extract(data: bytes, media_type: str) -> Extraction:
@@ -46,6 +55,7 @@ def extract(data: bytes, media_type: str) -> Extraction:
             pages.append(layout.page_of(rapid_ocr.read(picture), number))
         except DocumentError as error:
             failures.append(DocumentError(error.reason, error.detail, number))
+        beat()
     if not pages:
         raise DocumentError(failures[0].reason, failures[0].detail)
     return Extraction(tuple(pages), tuple(failures))
@@ -58,7 +68,7 @@ def pictures(data: bytes, media_type: str) -> Iterator[Picture | DocumentError]:
         DocumentError: corrupt, too_large, or unsupported_type (HEIC without the extra).
     """
     image = _opened(data, media_type)
-    frames = getattr(image, "n_frames", 1) if media_type in _STACKS else 1
+    frames = _frames(image) if media_type in _STACKS else 1
     if frames > MAX_FRAMES:
         raise DocumentError(Reason.TOO_LARGE, f"{frames} pages, at most {MAX_FRAMES} are read")
     for number in range(1, frames + 1):
@@ -67,8 +77,20 @@ def pictures(data: bytes, media_type: str) -> Iterator[Picture | DocumentError]:
             yield _picture(image)
         except DocumentError as error:
             yield DocumentError(error.reason, error.detail, number)
-        except (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError, IndexError, MemoryError) as error:
+        except _BROKEN as error:
             yield DocumentError(Reason.CORRUPT, f"{media_type}: {type(error).__name__}", number)
+
+
+def _frames(image: Image.Image) -> int:
+    """How many frames a picture has, as far as its file goes.
+
+    Raises:
+        DocumentError: corrupt.
+    """
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except _BROKEN as error:
+        raise DocumentError(Reason.CORRUPT, f"{image.format}: {type(error).__name__}") from None
 
 
 def _opened(data: bytes, media_type: str) -> Image.Image:
@@ -84,7 +106,7 @@ def _opened(data: bytes, media_type: str) -> Image.Image:
             return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError:
         raise DocumentError(Reason.TOO_LARGE, f"more than {MAX_PIXELS} pixels") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+    except (UnidentifiedImageError, *_BROKEN) as error:
         raise DocumentError(Reason.CORRUPT, f"{media_type}: {type(error).__name__}") from None
 
 
@@ -107,7 +129,7 @@ def _picture(image: Image.Image) -> Picture:
 def _rgb(image: Image.Image) -> Image.Image:
     """Eight bits of red, green and blue; what is transparent is white paper."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, np.float64)
+        values = np.nan_to_num(np.asarray(image, np.float32), posinf=255.0)
         top = 65535.0 if values.max(initial=0) > 255 else 255.0
         return Image.fromarray(np.clip(values / top * 255, 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:

@@ -71,6 +71,9 @@ _OFFICE_FOLDERS = (
     ("xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
 )
+_ZIPPED_TYPES = ("application/vnd.oasis.opendocument.", "application/epub+zip", "application/vnd.sun.xml.")
+"""What a package's own word on its type is taken for; any other word may be a patient's name."""
+
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE2_STREAMS = (
     ("WordDocument", "application/msword"),
@@ -78,17 +81,26 @@ _OLE2_STREAMS = (
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
     ("__substg1.0_", "application/vnd.ms-outlook"),
 )
-_HTML = re.compile(
-    r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*"
-    r"<(!doctype\s+html|(html|head|body|title|meta|div|p|table|h[1-6]|span|br|ul|ol|pre|font|center)[\s/>])",
+_HTML = re.compile(  # nothing that is matched is given back: a thousand comments could be parted in 2 ** 1000 ways
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?>.*?-->)\s*+)*+"
+    r"<(!doctype\s+html|(html|head|body|title|meta|link|style|script|base|div|p|table|h[1-6]|span|br|hr|ul|ol|dl|pre|font"
+    r"|center|img|a|b|i|u|em|strong|section|article|header|footer|main|nav|form|blockquote)[\s/>])",
     re.IGNORECASE | re.DOTALL,
 )
 _XML = re.compile(r"\s*<(\?xml\s|[A-Za-z_][\w.:-]*(\s[^<>]*)?/?>)")
-_NOT_TEXT = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_NOT_TEXT = re.compile("[\x01-\x08\x0e-\x19\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _MAX_CONTROLS = 0.02
 """Share of control characters up to which bytes still are text; random bytes have 11 %."""
 
+_MAX_NULS = 0.34
+"""Share of NULs up to which bytes still are text: records of fixed length are filled up with them."""
+
 _SAMPLE = 1 << 16
+_MAX_JSON = 8 << 20
+"""Bytes up to which JSON is parsed to know it from a note that begins with a bracket; more is told by its beginning."""
+
+_CONTENT = re.compile(rb"[^\0\t\n\v\f\r ]")
+_JSON_BEGIN = re.compile(r'\s*(\{\s*"|\[\s*["{\[\d])')
 
 
 def sniff(data: bytes) -> str:
@@ -100,7 +112,7 @@ def sniff(data: bytes) -> str:
     Raises:
         DocumentError: empty for no bytes (or only white space and zeros); encrypted for an Office file with a password.
     """
-    if not data.strip(b"\0\t\n\v\f\r "):
+    if not _CONTENT.search(data):
         raise DocumentError(Reason.EMPTY, f"{len(data)} bytes, none of them content")
     if b"%PDF-" in data[:_PDF_WINDOW]:
         return PDF
@@ -136,7 +148,8 @@ def _zip(data: bytes) -> str:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
-                return archive.read("mimetype").decode("ascii", errors="replace").strip()
+                declared = archive.read("mimetype").decode("ascii", errors="replace").strip()
+                return declared if declared.startswith(_ZIPPED_TYPES) else UNKNOWN
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError):
         # Broken, but what it was going to be still shows in the local headers.
         names = [n.decode("utf-8", errors="replace") for n in re.findall(rb"PK\x03\x04.{26}([\w\[\]./-]+)", data, re.S)]
@@ -148,7 +161,7 @@ def _zip(data: bytes) -> str:
 def _text(data: bytes) -> str:
     sample = data[:_SAMPLE]
     text = decode(sample[:-1] if len(sample) < len(data) and len(sample) % 2 else sample)
-    if len(_NOT_TEXT.findall(text)) > _MAX_CONTROLS * len(text) + 1:
+    if text.count("\0") > _MAX_NULS * len(text) or len(_NOT_TEXT.findall(text)) > _MAX_CONTROLS * len(text) + 1:
         return UNKNOWN
     text = text.lstrip("\ufeff")
     if _HTML.match(text):
@@ -157,7 +170,7 @@ def _text(data: bytes) -> str:
         return RTF
     if _XML.match(text):
         return "application/xml"
-    if text.lstrip()[:1] in ("{", "[") and _is_json(data):
+    if _JSON_BEGIN.match(text) and (len(data) > _MAX_JSON or _is_json(data)):
         return "application/json"
     return PLAIN
 
@@ -165,5 +178,7 @@ def _text(data: bytes) -> str:
 def _is_json(data: bytes) -> bool:
     try:
         return isinstance(json.loads(decode(data)), dict | list)
-    except (ValueError, RecursionError):
+    except RecursionError:  # no note begins with a thousand brackets
+        return True
+    except ValueError:
         return False

@@ -9,11 +9,13 @@ characters would cost four times as much.
 import ctypes
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +27,7 @@ from medpipe_assets.extraction import layout, rapid_ocr
 from medpipe_assets.extraction.engine import Extraction, Page, Words
 from medpipe_assets.extraction.rapid_ocr import Picture
 from medpipe_assets.extraction.text_pages import WORD, clean
+from medpipe_assets.pulse import beat
 
 T = TypeVar("T")
 
@@ -65,6 +68,23 @@ _SYMBOLS = re.compile(r"[\W_]")
 _SOFT_BREAK = re.compile("[\x02\ufffe\xad](?=\\W*$)")
 """What PDFium makes of a hyphen at a line's end."""
 
+_END = re.compile(rb"startxref\s+\d+|%%EOF")
+_END_WITHIN = 4096
+"""Bytes before the end of a file in which readers look for its end mark."""
+
+_END_WINDOW = 1 << 20
+_NO_PAGES = re.compile(rb"/Count\s+0\b")
+_A_PAGE = re.compile(rb"/Type\s*/Page\b(?!s)")
+_COLLECTION = re.compile(rb"/Collection\b")
+_PACKED_OBJECTS = re.compile(rb"/ObjStm\b.{0,200}?stream\r?\n", re.DOTALL)
+_PACKED_READ = 1 << 20
+"""Bytes of a stream of packed objects that are looked at; a catalog is among the first."""
+
+_MAX_PACKED = 200
+_IMAGE = raw.FPDF_PAGEOBJ_IMAGE
+_MAX_IMAGE_PIXELS = 200_000_000
+"""Pixels of a picture on a page up to which the page is rendered: at three bytes each well within a worker's memory."""
+
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 
 
@@ -97,7 +117,7 @@ def extract(data: bytes) -> Extraction:
         DocumentError: encrypted, corrupt, empty (no pages), too_large, or the first page's error when all failed.
     """
     with opened(data) as document:
-        results = [page_or_failure(document, number, _page) for number in range(1, page_count(document) + 1)]
+        results = [_beaten(page_or_failure(document, n, _page)) for n in range(1, page_count(document) + 1)]
     pages = tuple(r for r in results if isinstance(r, Page))
     failures = tuple(r for r in results if isinstance(r, DocumentError))
     if not pages:
@@ -105,13 +125,21 @@ def extract(data: bytes) -> Extraction:
     return Extraction(pages, failures)
 
 
+def _beaten(result: T) -> T:
+    beat()
+    return result
+
+
 def opened(data: bytes) -> pdfium.PdfDocument:
     """A PDF, its forms ready to be made part of its pages. PDFium is not safe for threads, neither here nor below.
 
     Raises:
-        DocumentError: encrypted, corrupt; unsupported_type for a dynamic XFA form, whose page only says to open it
-            elsewhere.
+        DocumentError: encrypted, empty, corrupt; unsupported_type for a dynamic XFA form or a portfolio, whose page
+            only says to open it elsewhere.
     """
+    if not _END.search(data[-_END_WINDOW:].rstrip(b"\0\r\n\t ")[-_END_WITHIN:]):
+        # PDFium would find what pages it can, and nobody would know of the others.
+        raise DocumentError(Reason.CORRUPT, "a PDF that breaks off: the mark at its end is missing")
     start = max(data[:1024].find(b"%PDF-"), 0)  # offsets inside the file count from the header
     for content in (data, data[start:]) if start else (data,):
         try:
@@ -120,14 +148,32 @@ def opened(data: bytes) -> pdfium.PdfDocument:
         except pdfium.PdfiumError as error:
             code = error.err_code
     else:
-        if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        # PDFium keeps the code of the document before where it has none of its own, so the file has to agree.
+        if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY) and b"/Encrypt" in data:
             raise DocumentError(Reason.ENCRYPTED, "PDF that asks for a password") from None
+        if _NO_PAGES.search(data) and not _A_PAGE.search(data):
+            raise DocumentError(Reason.EMPTY, "a PDF without pages") from None
         raise DocumentError(Reason.CORRUPT, f"PDFium cannot open it (code {code})") from None
     if document.get_formtype() == raw.FORMTYPE_XFA_FULL:
         document.close()
         raise DocumentError(Reason.UNSUPPORTED_TYPE, "PDF that is a dynamic XFA form")
+    if document.count_attachments() and _is_portfolio(data):
+        document.close()
+        raise DocumentError(Reason.UNSUPPORTED_TYPE, "PDF portfolio: its documents are files inside it")
     document.init_forms()  # before any page is loaded, or the page cannot be flattened
     return document
+
+
+def _is_portfolio(data: bytes) -> bool:
+    """Whether the catalog names a collection; it may stand among packed objects."""
+    if _COLLECTION.search(data):
+        return True
+    for found in islice(_PACKED_OBJECTS.finditer(data), _MAX_PACKED):
+        with suppress(zlib.error):
+            unpacked = zlib.decompressobj().decompress(data[found.end() :], _PACKED_READ)
+            if _COLLECTION.search(unpacked):
+                return True
+    return False
 
 
 def page_count(document: pdfium.PdfDocument) -> int:
@@ -153,7 +199,9 @@ def page_or_failure(
             return read(page, number)
     except DocumentError as error:
         return DocumentError(error.reason, error.detail, number)
-    except (pdfium.PdfiumError, ValueError, MemoryError) as error:
+    except MemoryError:
+        return DocumentError(Reason.TOO_LARGE, "a page that needs too much memory", number)
+    except (pdfium.PdfiumError, ValueError) as error:
         return DocumentError(Reason.CORRUPT, f"PDFium: {type(error).__name__}", number)
 
 
@@ -342,7 +390,7 @@ def pictures_of(page: pdfium.PdfPage) -> Pictures:
     visible = hidden = objects = 0
     for handle, kind in _objects(page.raw):
         objects += 1
-        if kind == raw.FPDF_PAGEOBJ_IMAGE:
+        if kind == _IMAGE:
             boxes.append(_bounds(handle))
             _, [box] = _upright(page, boxes[-1:], turn)
             if area(box) >= _SCAN_COVERAGE:  # what was drawn before lies under it
@@ -382,6 +430,12 @@ def _bounds(handle: raw.FPDF_PAGEOBJECT) -> layout.Box:
     return left.value, bottom.value, right.value, top.value
 
 
+def _pixels(image: raw.FPDF_PAGEOBJECT) -> int:
+    width, height = ctypes.c_uint(), ctypes.c_uint()
+    raw.FPDFImageObj_GetImagePixelSize(image, width, height)
+    return width.value * height.value
+
+
 def area(box: layout.Box) -> float:
     """A box's area, in the square of its unit."""
     return (box[2] - box[0]) * (box[3] - box[1])
@@ -391,7 +445,13 @@ def area(box: layout.Box) -> float:
 
 
 def rendered(page: pdfium.PdfPage) -> Picture:
-    """The page as it prints, at RENDER_DPI or as many pixels as are allowed."""
+    """The page as it prints, at RENDER_DPI or as many pixels as are allowed.
+
+    Raises:
+        DocumentError: too_large, where a picture on it would fill the memory.
+    """
+    if any(_pixels(handle) > _MAX_IMAGE_PIXELS for handle, kind in _objects(page.raw) if kind == _IMAGE):
+        raise DocumentError(Reason.TOO_LARGE, f"a picture of more than {_MAX_IMAGE_PIXELS} pixels")
     width, height = page.get_size()
     scale = min(RENDER_DPI / 72, (MAX_RENDER_PIXELS / max(width * height, 1e-6)) ** 0.5)
     bitmap = page.render(scale=scale, rev_byteorder=True, no_smoothtext=False, maybe_alpha=False)

@@ -11,8 +11,8 @@ from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.engine import Extraction
 from medpipe_assets.extraction.text_pages import pages_of
 
-MAX_TEXT_BYTES = 64 << 20
-"""Largest text taken: some 10,000 printed pages, more is a data file and no document."""
+MAX_TEXT_BYTES = 16 << 20
+"""Largest text taken: some 5,000 printed pages, as many as of a PDF; more is a data file and no document."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -24,6 +24,9 @@ Recognised = tuple[str, float, Any]
 DETECTION_SIDE = 1600
 """Pixels of the long side at which lines are looked for; 2,000 costs half as much again and finds the same lines."""
 
+_LONGEST_STRIP = 3
+"""Times as long as wide that a picture may be for the detector, which takes sides of 736 pixels at least."""
+
 MIN_SCORE = 0.5
 """Mean character confidence under which a line is noise."""
 
@@ -113,13 +116,26 @@ def _detect(picture: Picture) -> NDArray[np.float32]:
     detector, _ = _models()
     scale = min(1.0, DETECTION_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    found = detector(small[:, :, ::-1]).boxes  # the models were trained on BGR
+    found = detector(_at_least_as_wide(small)[:, :, ::-1]).boxes  # the models were trained on BGR
     if found is None or not len(found):
         return np.zeros((0, 4, 2), np.float32)
     quads = np.asarray(found, np.float32) / np.float32(scale)
     sideways = _ratio(quads) >= _TALL
     quads[sideways] = np.roll(quads[sideways], -1, axis=1)  # begins at the top right: text that runs downwards
     return _separated(_joined(quads))
+
+
+def _at_least_as_wide(picture: Picture) -> Picture:
+    """The picture, with white beside it where it is a strip: the detector would enlarge it by its short side."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    least = max(height, width) // _LONGEST_STRIP
+    below, beside = max(0, least - height), max(0, least - width)
+    if not (below or beside):
+        return picture
+    white = (255, 255, 255)
+    return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=white), np.uint8)
 
 
 def _joined(quads: NDArray[np.float32]) -> NDArray[np.float32]:

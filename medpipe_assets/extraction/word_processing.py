@@ -18,6 +18,9 @@ from medpipe_assets.extraction.plain_text import extraction_of
 MAX_UNPACKED_BYTES = 512 << 20
 """Size of all parts of a document together; pictures are most of it in practice."""
 
+MAX_XML_BYTES = 128 << 20
+"""Size of the parts that hold text: mark-up makes ten times as much of it, and a parser ten times as much of that."""
+
 _MARKERS = re.compile(
     r"----(?:media/[^-\n]*|(?:Image alt text)?---->.{0,1000}?<|footnote\d+|endnote\d+)----"  # pictures and note marks
     r"|</?a(?:\s[^>]{0,2000})?>"  # links keep their text
@@ -46,14 +49,15 @@ def extract(data: bytes) -> Extraction:
 def _refuse_bad_package(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            size = sum(part.file_size for part in parts.infolist())
-            names = parts.namelist()
+            sizes = {part.filename: part.file_size for part in parts.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DocumentError(Reason.CORRUPT, f"DOCX: {type(error).__name__}") from None
-    if "_rels/.rels" not in names:
+    if "_rels/.rels" not in sizes:
         raise DocumentError(Reason.CORRUPT, "DOCX without the list of its parts")
-    if size > MAX_UNPACKED_BYTES:
-        raise DocumentError(Reason.TOO_LARGE, f"DOCX that unpacks to more than {MAX_UNPACKED_BYTES >> 20} MB")
+    text = sum(size for name, size in sizes.items() if name.endswith((".xml", ".rels")))
+    if sum(sizes.values()) > MAX_UNPACKED_BYTES or text > MAX_XML_BYTES:
+        most = f"{MAX_UNPACKED_BYTES >> 20} MB, {MAX_XML_BYTES >> 20} MB of them text"
+        raise DocumentError(Reason.TOO_LARGE, f"DOCX that unpacks to more than {most}")
 
 
 def _lines(row: Iterable[Iterable[str]]) -> list[str]:

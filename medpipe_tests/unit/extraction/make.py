@@ -2,9 +2,11 @@
 
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -97,6 +99,48 @@ def xfa_pdf() -> bytes:
     return data.replace(b"/Type /Catalog", entry)
 
 
+def blank_megabytes(count: int) -> bytes:
+    """So many megabytes of spaces as a zlib stream, made without making them: one packed block, over and over."""
+    packer = zlib.compressobj(9)
+    header = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return header + block * count + packer.flush()
+
+
+def pdf_of_stream(body: bytes, entries: bytes) -> bytes:
+    """A PDF of one page with this stream for its content."""
+    return _file(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>",
+            _stream(entries, body),
+        ]
+    )
+
+
+def portfolio() -> bytes:
+    """A PDF whose documents are files inside it, and whose one page only says so."""
+    inner = pdf([note_page()])
+    return _file(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R /Collection << /View /D >> /Names << /EmbeddedFiles 7 0 R >> >>",
+            b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>",
+            _stream(b"", _content(note_page(["Open this PDF portfolio in another program."]), None)),
+            _stream(b"/Type /EmbeddedFile", inner),
+            b"<< /Names [(a.pdf) << /Type /Filespec /F (a.pdf) /EF << /F 6 0 R >> >>] >>",
+        ]
+    )
+
+
+def encrypted_office() -> bytes:
+    """What Word makes of a document under a password: an OLE2 file with the package inside."""
+    return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le") + bytes(1024)
+
+
 def _file(objects: list[bytes]) -> bytes:
     out = bytearray(b"%PDF-1.4\n")
     offsets = []
@@ -184,7 +228,7 @@ def docx(body: str, header: str = "", doctype: str = "") -> bytes:
     )
 
 
-def zipped(members: dict[str, str | bytes]) -> bytes:
+def zipped(members: Mapping[Any, str | bytes]) -> bytes:
     """A ZIP archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
