@@ -6,10 +6,10 @@ mentions that the model knows nothing of. No service and no network. Which code 
 
 Without a model, probabilities come from `calibration.tsv`: the share of right codes, as (right + 1) / (mentions + 2),
 among `mentions` mentions, denied ones too (a code counted once a document and kind), on CodiEsp's training part,
-Spanish and English together; those of the Alphabetic Index with that of 2025. Right is a code of the document's gold standard, or a subdivision, new since its 2018 release, of one.
-Rows are the lexicon's kinds of terms, 'ambiguous' for an ambiguous abbreviation, 'category' for a code that the set
-divides further with no unspecified leaf, and 'later' for how often the second of several codes is right, as a share of
-how often the first is.
+Spanish and English together; those of the Alphabetic Index with the one of 2025. Right is a code of the document's gold
+standard, or a subdivision, new since its 2018 release, of one. Rows are the lexicon's kinds of terms, 'ambiguous' for
+an ambiguous abbreviation, 'category' for a code that the set divides further with no unspecified leaf, and 'later' for
+how often the second of several codes is right, as a share of how often the first is.
 """
 
 import csv
