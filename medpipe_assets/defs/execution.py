@@ -134,7 +134,7 @@ Run = Callable[[dt.date, Mapping[str, Any]], RunOutcome]
 @contextmanager
 def _materialising(location: LakeLocation, defs: Callable[[], dg.Definitions], job_name: str) -> Iterator[Run]:
     """A function that runs a job for a day, with configuration of its resources."""
-    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(_instance(location)) as instance:
+    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(instance_of(location)) as instance:
         job = defs().resolve_job_def(job_name)
 
         def run(day: dt.date, resources: Mapping[str, Any]) -> RunOutcome:
@@ -165,7 +165,8 @@ def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) ->
         _log.error("no alerts were sent: failed with %s", where(error))
 
 
-def _instance(location: LakeLocation) -> InstanceRef:
+def instance_of(location: LakeLocation) -> InstanceRef:
+    """Where the Dagster instance of a lake is."""
     return InstanceRef.from_dir(str(dagster_home(location)))
 
 
@@ -177,11 +178,11 @@ def _outcome(day: dt.date, result: dg.ExecuteInProcessResult) -> RunOutcome:
         if not evaluation.passed and evaluation.blocking:
             outcome.failures.append(f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed")
     for event in result.filter_events(lambda e: e.is_step_failure):
-        outcome.failures.append(f"{event.step_key}: {_said(event.step_failure_data.error)}")
+        outcome.failures.append(f"{event.step_key}: {said(event.step_failure_data.error)}")
     return outcome
 
 
-def _said(error: Any) -> str:
+def said(error: Any) -> str:
     """What `private_errors` let through, less the exception's class; that of the last try, not that tries are over."""
     if error is None:
         return "failed"

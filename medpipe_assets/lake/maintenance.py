@@ -100,7 +100,7 @@ def _remove_orphans(table: Table, store: ObjectStore, before: dt.datetime) -> tu
     Args:
         store: of the table's root.
     """
-    kept, root = _referenced(table), local_path(table.location())
+    kept, root = referenced(table), local_path(table.location())
     # Listed before any goes: a listing that is changed under way may leave some out.
     orphans = [found for found in store.list() if found.modified < before and f"{root}/{found.key}" not in kept]
     for orphan in orphans:
@@ -108,7 +108,8 @@ def _remove_orphans(table: Table, store: ObjectStore, before: dt.datetime) -> tu
     return len(orphans), sum(orphan.size for orphan in orphans)
 
 
-def _referenced(table: Table) -> set[str]:
+def referenced(table: Table) -> set[str]:
+    """Paths of all files that a table, as it is and as its kept snapshots were, is made of."""
     metadata = table.metadata
     found = {table.metadata_location, *(entry.metadata_file for entry in metadata.metadata_log)}
     for snapshot in metadata.snapshots:
