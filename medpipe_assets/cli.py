@@ -281,6 +281,7 @@ def annotate(file: Any, language: str | None) -> None:
 )
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="All documents first received on this UTC day.")
 @click.option("--from-stage", metavar="STAGE", help="Leave the stages before this one alone.")
+@click.option("--reason", metavar="REASON", help="Documents in quarantine for this reason; implies --force.")
 @click.option("--force", is_flag=True, help="Redo what is up to date, and retry what is in quarantine.")
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
 @_lake_option
@@ -289,12 +290,13 @@ def reprocess(
     documents: tuple[str, ...],
     day: dt.datetime | None,
     from_stage: str | None,
+    reason: str | None,
     force: bool,
     workers: int | None,
     root: str,
     as_json: bool,
 ) -> None:
-    """Process documents again: those given, those of a day, or all.
+    """Process documents again: those given, those in quarantine for a reason, those of a day, or all.
 
     Without --force only what is outdated (an engine or its settings changed), unfinished, or may succeed by now is
     done; with it, everything selected. The stages are raw_documents, extracted_text, translated_text, entities,
@@ -303,14 +305,15 @@ def reprocess(
     from medpipe_assets.running import reprocess_documents
 
     lake = _open(root)
-    outcomes = reprocess_documents(
-        lake,
-        [_document(lake, text) for text in documents],
-        day.date() if day else None,
-        from_stage=from_stage,
-        force=force,
-        workers=workers,
-    )
+    chosen = [_document(lake, text) for text in documents]
+    if reason is not None:
+        from medpipe_assets.status import documents_failed
+
+        chosen, force = [*chosen, *documents_failed(lake, reason)], True
+    nothing = reason is not None and not chosen
+    outcomes = [] if nothing else reprocess_documents(
+        lake, chosen, day.date() if day else None, from_stage=from_stage, force=force, workers=workers
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps([outcome.__dict__ for outcome in outcomes], default=str))
     else:
@@ -322,6 +325,42 @@ def reprocess(
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     if failures:
         raise _FailedError("; ".join(failures))
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="Days of receipt to look at.")
+@_lake_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def status(days: int, root: str, as_json: bool) -> None:
+    """Say what waits at which stage, what is in quarantine and how to retry it, how fast it goes, what failed last."""
+    from medpipe_assets.defs.history import failed_runs
+    from medpipe_assets.status import gather, lines
+
+    lake = _open(root)
+    told, runs = gather(lake, days), failed_runs(lake.location)
+    click.echo(json.dumps({**told, "failed_runs": runs}, default=str) if as_json else "\n".join(lines(told, runs)))
+
+
+@main.command()
+@_lake_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def doctor(root: str, as_json: bool) -> None:
+    """Look at engines, permissions, disk and the lake's tables, and say what to do about what is missing or wrong.
+
+    The exit code is 1 where something has to be done.
+    """
+    from dataclasses import asdict
+
+    from medpipe_assets.defs.resources import make_engines
+    from medpipe_assets.doctor import BAD, examine, lines
+    from medpipe_assets.settings import Settings, lake_location
+
+    settings, location = Settings.load(), lake_location(root)
+    there = location.is_remote or (location.home / "catalog.db").exists()
+    found = examine(_open(root) if there else None, settings, lambda: make_engines(settings, location))
+    click.echo(json.dumps([asdict(finding) for finding in found]) if as_json else "\n".join(lines(found)))
+    if wrong := [finding.about for finding in found if finding.state == BAD]:
+        raise _FailedError(f"to be mended: {', '.join(wrong)}")
 
 
 @main.group()
