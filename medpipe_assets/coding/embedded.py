@@ -15,7 +15,7 @@ how often the second of several codes is right, as a share of how often the firs
 import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
@@ -27,6 +27,8 @@ from medpipe_assets.lexicon import build, lexicon
 from medpipe_assets.model import corpus, reader
 from medpipe_assets.model.reader import Proposal, Reader, Reading
 
+_HIGHEST: Final = 0.99
+"""No sum of probabilities is certain."""
 _CALIBRATION: Final = Path(__file__).with_name("calibration.tsv")
 
 CODE_VERSION: Final = "6"
@@ -103,10 +105,25 @@ def _candidates(
     known = learnt.get(mention.text_index)
     proposed = known.of(mention) if known else []
     if known and proposed:
+        yield from _rolled_up(proposed, known.reader)
         for p in proposed[:CANDIDATES]:
             yield candidate(p.code, p.probability, "model", known.reader.sure)
     else:
         yield from _by_lexicon(texts[mention.text_index], mention)
+
+
+def _rolled_up(proposed: Sequence[Proposal], reader: Reader) -> Iterator[Candidate]:
+    """What several codes have in common where none of them is probable enough but one of them probably is right.
+
+    A span's codes exclude one another, so their probabilities add up. It is never accepted unseen.
+    """
+    best = proposed[0]
+    family = [p for p in proposed if p.code[:3] == best.code[:3]]
+    total = sum(p.probability for p in family)
+    common = validity.rolled_up(tuple(p.code for p in family)) if len(family) > 1 else None
+    if common is not None and best.probability < reader.accepted <= total and common.lower() != best.code:
+        score = min(total, _HIGHEST)
+        yield replace(candidate(common, score, "model"), rolled_up_from=icd10cm.canonical(best.code), review=True)
 
 
 def _by_lexicon(source: CodableText, mention: CodableMention) -> Iterator[Candidate]:
@@ -149,9 +166,12 @@ def _ranked(
     Codes are what the text names, negated or not; `asserted` tells those that the patient has.
     """
     support: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    rolled_up = set()
     for mention, proposed in zip(mentions, candidates, strict=True):
         for c in proposed:
             support[c.code].append((c.score, mention.asserted))
+            if c.rolled_up_from:
+                rolled_up.add(c.code)
     read: dict[str, float] = defaultdict(float)
     for known in learnt.values():
         for code, probability in known.reading.codes:
@@ -162,7 +182,8 @@ def _ranked(
     for code in {*support, *read}:
         found = support.get(code, [])
         p = read[code] if code in read else max(score for score, _ in found)
-        codes.append(DocumentCode(code, p, p >= threshold, any(a for _, a in found), len(found)))
+        accepted = p >= threshold and (code in read or code not in rolled_up)
+        codes.append(DocumentCode(code, p, accepted, any(a for _, a in found), len(found)))
     return sorted(codes, key=lambda c: (-c.probability, c.code))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medpipe_assets.model import dictionary
+from medpipe_assets.model import comparison, dictionary
 from medpipe_assets.model.dictionary import Counts, Matches
 from medpipe_assets.model.tagger import Tagged
 from medpipe_assets.model.tokens import Integers, Tokens, Words
@@ -39,7 +39,8 @@ _SPAN: Final = (
     "characters", "denied", "position",
 )  # fmt: skip
 _CODE: Final = ("prior", "code_length", "letter", "of_code", "of_category", "of_span", "of_text")
-FEATURES: Final = (*_ROW, *_BAG, *_ENTRY, *_LIKE, *_SPAN, *_CODE)
+_FOUND: Final = (*_ROW, *_BAG, *_ENTRY, *_LIKE, *_SPAN, *_CODE)
+FEATURES: Final = (*_FOUND, *comparison.FEATURES)
 _MISSING: Final = -1.0
 
 
@@ -68,6 +69,7 @@ class Codes:
         code: by number, in lower case. category: a number for each code's first three characters.
         length, letter: of each code. documents: in how many documents of the corpus each is gold.
         corpus: how many documents there are.
+        told: what the code set says of them, where it says anything.
     """
 
     code: tuple[str, ...]
@@ -76,6 +78,7 @@ class Codes:
     letter: Integers
     documents: Integers
     corpus: int
+    told: comparison.Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +202,13 @@ def spans(tokens: Tokens, words: Words, told: Inside) -> tuple[Places, Places]:
 
 
 def together(
-    tokens: Tokens, words: Words, told: Inside | None, found: Sequence[Proposed], codes: Codes, prior: Floats
-) -> Candidates:
+    tokens: Tokens, words: Words, told: Inside | None, found: Sequence[Proposed], codes: Codes, prior: Floats,
+    stands: comparison.Standing | None,
+) -> Candidates:  # fmt: skip
     """All that was proposed, each span and code once, with all features.
 
     Args:
-        prior: by code, the share of documents that have it.
+        prior: by code, the share of documents that have it. stands: what the content tokens stand for.
     """
     first, last, code = (np.concatenate([getattr(each, name) for each in found]) for name in ("first", "last", "code"))
     count = len(tokens.begin)
@@ -229,6 +233,10 @@ def together(
     }
     for name, values in named.items():
         features[:, FEATURES.index(name)] = values
+    known = {name: features[:, i] for i, name in enumerate(_FOUND)}
+    features[:, len(_FOUND) :] = comparison.compared(
+        tokens, words, codes.told, stands, first, last, code, codes.category, known
+    )
     return Candidates(first, last, code, features)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from medpipe_assets.model import candidates, dictionary, knowledge, likeness
+from medpipe_assets.model import candidates, comparison, dictionary, knowledge, likeness
 from medpipe_assets.model.candidates import Candidates, Codes, Found, Inside, Proposed
 from medpipe_assets.model.dictionary import Counts, Matches, Terms
 from medpipe_assets.model.knowledge import Entries, Meanings, Standing
@@ -101,7 +101,10 @@ class Finders:
             proposed.append(self._standing(stand, counted))
         if told is not None and len(tokens.content):
             proposed += self._like(tokens, told, counted)
-        return candidates.together(tokens, self.words, told, proposed, self.codes, counted.prior())
+        stands = None
+        if self.entries is not None and self.meanings is not None:
+            stands = comparison.Standing(*self.meanings.of(tokens.word[tokens.content]), self.entries.idf)
+        return candidates.together(tokens, self.words, told, proposed, self.codes, counted.prior(), stands)
 
     def matches(self, tokens: Tokens) -> tuple[Matches, Matches]:
         """A text's terms, in a row and scattered."""
@@ -127,7 +130,7 @@ class Finders:
 
     def _like(self, tokens: Tokens, told: Inside, counted: Counted) -> list[Proposed]:
         first, last = candidates.spans(tokens, self.words, told)
-        if not len(first):
+        if not len(first) or not len(self.terms.stem):
             return []
         stems = self.stems(tokens)
         at = np.minimum(np.searchsorted(self.terms.stem, stems), len(self.terms.stem) - 1)

@@ -3,7 +3,7 @@
 A `Reader` is one language and one kind of code; `load` opens a model file and keeps its readers for the process.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from medpipe_assets.model import artefact, calibration, dictionary, trees
 from medpipe_assets.model.candidates import Candidates, Codes, inside
+from medpipe_assets.model.comparison import Told
 from medpipe_assets.model.dictionary import Counts, Terms
 from medpipe_assets.model.finding import Finders, TermStems
 from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
@@ -123,7 +124,7 @@ class Reader:
 
     finders: Finders
     counts: Kept
-    tagger: Tagger
+    tagger: Tagger | None
     ranker: trees.Forest
     curve: NDArray[np.float64]
     accepted: float
@@ -146,8 +147,10 @@ class Reader:
         """A text's candidates, as the ranker sees them."""
         matches = self.finders.matches(tokens)
         stand = self.finders.standing(tokens)
-        marks = marks_of(tokens, matches[0], self.counts.rows(matches[0].term), stand, self.finders)
-        told = inside(tokens, self.tagger.tag(tokens.text, marks))
+        told = None
+        if self.tagger is not None:
+            marks = marks_of(tokens, matches[0], self.counts.rows(matches[0].term), stand, self.finders)
+            told = inside(tokens, self.tagger.tag(tokens.text, marks))
         return self.finders.candidates(tokens, told, self.counts, matches, stand)
 
 
@@ -225,7 +228,8 @@ def _reader(words: Words, settings: Mapping[str, Any], arrays: Arrays) -> Reader
 
     (rows, of_rows), (bags, of_bags) = kept_terms(part("rows")), kept_terms(part("bags"))
     names = arrays["code"].tobytes().decode().split("\n")
-    codes = codes_of(names, arrays["code_documents"], settings["documents"])
+    told = part("told")
+    codes = codes_of(names, arrays["code_documents"], settings["documents"], Told(**told) if told else None)
     stems, known = part("terms"), part("entries")
     entries = Entries(**{name: a for name, a in known.items() if name not in ("met", "right")}) if known else None
     finders = Finders(
@@ -243,7 +247,7 @@ def _reader(words: Words, settings: Mapping[str, Any], arrays: Arrays) -> Reader
     return Reader(
         finders=finders,
         counts=Kept(of_rows, of_bags, known.get("met", none), known.get("right", none), share),
-        tagger=Tagger.from_bytes(arrays["tagger"].tobytes()),
+        tagger=Tagger.from_bytes(arrays["tagger"].tobytes()) if "tagger" in arrays else None,
         ranker=trees.Forest(**part("ranker")),
         curve=arrays["curve"],
         accepted=settings["accepted"],
@@ -267,7 +271,7 @@ def kept_terms(arrays: Arrays) -> tuple[Terms, Counts]:
     return known, Counts(*(arrays[name] for name in Counts._fields))
 
 
-def codes_of(code: list[str] | tuple[str, ...], documents: NDArray[np.int32], corpus: int) -> Codes:
+def codes_of(code: Sequence[str], documents: NDArray[np.int32], corpus: int, told: Told | None = None) -> Codes:
     """A corpus's codes with what follows from their characters."""
     categories = {name: i for i, name in enumerate(sorted({c[:3] for c in code}))}
     return Codes(
@@ -277,4 +281,5 @@ def codes_of(code: list[str] | tuple[str, ...], documents: NDArray[np.int32], co
         letter=np.array([ord(c[0]) for c in code], np.int32),
         documents=documents,
         corpus=corpus,
+        told=told,
     )

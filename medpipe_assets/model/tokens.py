@@ -44,6 +44,16 @@ _DENYING: Final = {
     "ni tampoco",
     "en": "no not without denies denied negative absence absent never nor excluded",
 }
+_SIDES: Final = {
+    "es": ("derech dcho dcha dch od", "izquierd izdo izda izq oi", "bilateral ambos ambas ao"),
+    "en": ("right rt", "left lt", "bilateral both"),
+    "pt": ("direit dta dto", "esquerd esq", "bilatera ambos ambas"),
+    "fr": ("droit", "gauche", "bilatera deux"),
+    "it": ("destr dx", "sinistr sn sx", "bilatera entramb"),
+    "de": ("recht rechts rechte rechten rechter", "links linke linken linker", "beide bilatera"),
+}
+"""Words of the right side, the left one and both, by how they begin; those of less than five letters as they are."""
+_LETTERS: Final = 5
 _REMEMBERED: Final = 300_000
 """Distinct words kept; with more than that we begin anew."""
 
@@ -113,6 +123,7 @@ class Words:
     Attributes:
         written: the words. folded: without case and accents. stem: the stem's `number`.
         content, denying: whether it counts in a term, and whether it denies what follows.
+        side: 1 for a word of the right side, 2 of the left one, 3 of both, else 0.
         beginnings: how often we began anew; rows told before mean nothing after.
     """
 
@@ -121,6 +132,7 @@ class Words:
         self._stemmer = Stemmer.Stemmer(_STEMMERS.get(language, "english"), 0)
         self._stop = frozenset(_STOP.get(language, "").split())
         self._denying = frozenset(_DENYING.get(language, "").split())
+        self._sides = [tuple(begins.split()) for begins in _SIDES.get(language, ("", "", ""))]
         self.beginnings = 0
         self.clear()
 
@@ -132,6 +144,7 @@ class Words:
         self.folded: list[str] = []
         self.stems: list[str] = []
         self.stem, self.content, self.denying = Grown(np.uint64), Grown(bool), Grown(bool)
+        self.side = Grown(np.int8)
 
     def read(self, text: str) -> Tokens:
         """A text's tokens; words not met before get their rows."""
@@ -164,4 +177,9 @@ class Words:
         self.stem.append(number(stem))
         self.content.append((plain[:1].isalnum() or plain == "+") and plain not in self._stop)
         self.denying.append(plain in self._denying)
+        self.side.append(next((i for i, words in enumerate(self._sides, start=1) if _begins(plain, words)), 0))
         return row
+
+
+def _begins(word: str, beginnings: tuple[str, ...]) -> bool:
+    return any(word.startswith(each) if len(each) >= _LETTERS else word == each for each in beginnings)

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.model import bridge, calibration, candidates, corpus, dictionary, knowledge, likeness, trees
 from medpipe_assets.model.candidates import Candidates, Codes
+from medpipe_assets.model.comparison import Told
 from medpipe_assets.model.corpus import Document
 from medpipe_assets.model.dictionary import Counting, Counts, Matches, Terms
 from medpipe_assets.model.finding import Finders, TermStems
-from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
+from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing, named
 from medpipe_assets.model.reader import codes_of, marks_of, terms_kept
 from medpipe_assets.model.tagger import Mark, Tagged, Tagger
 from medpipe_assets.model.tokens import SENTENCE_END, Tokens, Words
+from medpipe_assets.model.tokens import number as tokens_number
 from medpipe_assets.model.wordings import CorpusCodes, cognates, english_stems, native_stems, wordings
 
 VERSION: Final = 1
@@ -41,6 +43,8 @@ _RANKER: Final = {
     "l2_regularization": 3.0,
 }
 _TAGGER: Final = {"c1": 0.05, "c2": 0.3, "max_iterations": 60, "feature.minfreq": 2}
+_KNOWN: Final = frozenset({corpus.DIAGNOSIS})
+"""Kinds of code of which something is known beside the corpus."""
 _COMMON: Final = 4
 """Documents in which a stem must be evidence before it is translated by the titles of its codes."""
 WORKERS: Final = 2
@@ -124,7 +128,8 @@ def build(
         words = Words(language)
         tokens = [words.read(document.text) for document in documents]
         for kind in corpus.KINDS:
-            if not any(document.codes.get(kind) for document in documents):
+            told_where = any(piece.kind == kind for document in documents for piece in document.evidence)
+            if not any(document.codes.get(kind) for document in documents) or not (told_where or kind in _KNOWN):
                 continue
             settings, parts = _reader(kind, documents, tokens, words, sources, told)
             about["readers"][f"{language}/{kind}"] = settings
@@ -141,13 +146,13 @@ def _reader(
     known = {code for own in gold for code in own}
     known |= {e.code for document in documents for e in document.evidence if e.kind == kind}
     told(f"{kind.lower()}: what is known of codes")
-    senses, entries, known = _knowledge(kind, documents, tokens, words, sources, known)
+    senses, entries, codes_told, known = _knowledge(kind, documents, tokens, words, sources, known)
     names = sorted(known)
     number = {code: i for i, code in enumerate(names)}
     seen = np.zeros(len(names), np.int32)
     for own in gold:
         seen[[number[code] for code in own]] += 1
-    codes = codes_of(names, seen, len(documents))
+    codes = codes_of(names, seen, len(documents), codes_told)
     learnt = _learnt(kind, documents, tokens, words, number, [frozenset(number[code] for code in own) for own in gold])
     finders = Finders(
         words=words,
@@ -172,9 +177,11 @@ def _reader(
     found = []
     for i, text in enumerate(tokens):
         counted = _Without(i, learnt, numbers[i], seen, len(documents), met, right, pair_code)
-        inside = candidates.inside(text, tagged[i]) if len(text.begin) else None
+        inside = candidates.inside(text, tagged[i]) if tagged and len(text.begin) else None
         here = learnt[0].matches[i], learnt[1].matches[i]
         found.append(finders.candidates(text, inside, counted, here, stand[i]))
+    if not any(len(each.code) for each in found):
+        raise ConfigurationError("the corpus shows where none of its codes stands: there is nothing to learn")
     told(f"{kind.lower()}: ranker, on {sum(len(each.code) for each in found):,} candidates")
     ranker, log_odds = _ranked(found, gold, codes)
     curve, accepted, sure = _calibrated(found, log_odds, gold, codes)
@@ -187,9 +194,12 @@ def _reader(
     }
     if entries and senses:
         parts |= {"entries": knowledge.kept(entries) | {"met": met, "right": right}, "senses": knowledge.kept(senses)}
-    arrays = {f"{part}/{name}": array for part, named in parts.items() for name, array in named.items()}
+    if codes_told:
+        parts["told"] = knowledge.kept(codes_told)
+    arrays = {f"{part}/{name}": array for part, held in parts.items() for name, array in held.items()}
     arrays["code"] = np.frombuffer("\n".join(names).encode(), np.uint8)
-    arrays["tagger"] = np.frombuffer(tagger.to_bytes(), np.uint8)
+    if tagger is not None:
+        arrays["tagger"] = np.frombuffer(tagger.to_bytes(), np.uint8)
     return settings, arrays | {"code_documents": seen, "curve": curve}
 
 
@@ -199,13 +209,14 @@ def _sparse(matrix: Any) -> dict[str, NDArray[Any]]:
 
 def _knowledge(
     kind: str, documents: Sequence[Document], tokens: Sequence[Tokens], words: Words, sources: Sources, known: set[str]
-) -> tuple[Senses | None, Entries | None, set[str]]:
+) -> tuple[Senses | None, Entries | None, Told | None, set[str]]:
     """What is known of diagnoses beside the corpus; and all codes that may be proposed."""
-    if kind != corpus.DIAGNOSIS:
-        return None, None, known
+    if kind not in _KNOWN:
+        return None, None, None, known
     codes = CorpusCodes(known)
     told = list(wordings(words.language, words, codes, sources.titles.get(words.language, ()), sources.index))
-    english = {name for wording in told for name in wording.features if name.startswith("en ")}
+    features = {name for wording in told for name in wording.features}
+    features |= {named("en", stem) for row in codes.rows for stem in english_stems(row.title)}
     texts = [row.title for row in codes.rows] + [text for row in codes.rows for text in row.inclusions]
     table: Mapping[str, Mapping[str, float]] = {}
     if words.language != "en":
@@ -215,16 +226,21 @@ def _knowledge(
                 bridge.translations(_by_titles(documents, tokens, words, codes)),
             ]
         )
-    senses = knowledge.senses(
-        words.language, table, cognates(texts) if table else {}, english | {n for w in told for n in w.features}
-    )
+    senses = knowledge.senses(words.language, table, cognates(texts) if table else {}, features)
     every = known | {wording.code for wording in told}
     number = {code: i for i, code in enumerate(sorted(every))}
     seen = dict.fromkeys(known, 0)
     for document in documents:
         for code in document.codes.get(kind, ()):
             seen[code] += 1
-    return senses, knowledge.entries(told, senses.feature, number, seen), every
+    place = {int(n): i for i, n in enumerate(senses.feature)}
+    by_name = {name: place[tokens_number(name)] for name in features}
+    return (
+        senses,
+        knowledge.entries(told, senses.feature, number, seen),
+        codes.told(sorted(every), by_name),
+        every,
+    )
 
 
 def _sentences(folders: Sequence[Path], documents: Sequence[Document], words: Words) -> Iterator[bridge.Pair]:
@@ -329,10 +345,17 @@ def _term_stems(
     return TermStems(stem, idf, matrix)
 
 
-def _tagger(kind: str, documents: Sequence[Document], marks: Sequence[list[Mark]]) -> tuple[Tagger, list[Tagged]]:
-    """A tagger trained on all documents, and each document as one sees it that did not learn from it."""
+def _tagger(
+    kind: str, documents: Sequence[Document], marks: Sequence[list[Mark]]
+) -> tuple[Tagger | None, list[Tagged]]:
+    """A tagger trained on all documents, and each document as one sees it that did not learn from it.
+
+    None where the corpus doesn't tell where anything stands, as that of a translation doesn't.
+    """
     texts = [document.text for document in documents]
     spans = [[span for e in document.evidence if e.kind == kind for span in e.spans] for document in documents]
+    if not any(spans):
+        return None, []
     fold = _folds(len(documents), TAGGER_FOLDS)
     every = np.arange(len(documents))
     parts = [every[fold == k] for k in range(TAGGER_FOLDS)]

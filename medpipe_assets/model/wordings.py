@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import Stemmer
 
 from medpipe_assets.lexicon import alphabetic_index, build, terms, titles
 from medpipe_assets.model import bridge
+from medpipe_assets.model.comparison import Told
 from medpipe_assets.model.knowledge import KINDS, Wording, named
 from medpipe_assets.model.tokens import Words, folded
 
@@ -64,11 +66,46 @@ class CorpusCodes:
         return found
 
     def title_of(self, written: str) -> str:
-        """The title of a code that the corpus wrote; '' where today's release has none."""
+        """The title of a code that the corpus wrote, or of one above it; '' where today's release has none."""
+        return self.title.get(self._today(written), "")
+
+    def _today(self, written: str) -> str:
         code = written.upper()
         while code and code not in self.title:
             code = code[:-1].rstrip(".") if code.endswith(("X", ".")) or len(code) > 3 else ""
-        return self.title.get(code, "")
+        return code
+
+    def told(self, codes: Sequence[str], features: Mapping[str, int]) -> Told:
+        """What the set says of codes as the corpus writes them.
+
+        Args:
+            features: the number of each.
+        """
+        row = {row.code: row for row in self.rows}
+        own = [row.get(self._today(code)) for code in codes]
+        titles = [each.title.lower() if each else "" for each in own]
+        members = [sorted({features[f] for s in english_stems(t) if (f := named("en", s)) in features}) for t in titles]
+        side = {code: _side_of(each.title) for code, each in row.items()}
+        sided = {each.parent for code, each in row.items() if side[code]}
+        return Told(
+            title_begin=np.concatenate([[0], np.cumsum([len(each) for each in members])]).astype(np.int32),
+            title_member=np.array([feature for each in members for feature in each], np.int32),
+            unspecified=np.array(["unspecified" in title for title in titles], np.int8),
+            other=np.array([title.startswith("other") or "other specified" in title for title in titles], np.int8),
+            leaf=np.array([each is not None and each.leaf for each in own], np.int8),
+            side=np.array([side[each.code] if each else 0 for each in own], np.int8),
+            sided=np.array([each is not None and each.parent in sided for each in own], np.int8),
+        )
+
+
+_SIDE: Final = (re.compile(r"\bright\b", re.IGNORECASE), re.compile(r"\bleft\b", re.IGNORECASE))
+
+
+def _side_of(title: str) -> int:
+    """1 right, 2 left, 3 both, 0 none."""
+    if "bilateral" in title.lower():
+        return 3
+    return next((i for i, side in enumerate(_SIDE, start=1) if side.search(title)), 0)
 
 
 def english_stems(text: str) -> list[str]:

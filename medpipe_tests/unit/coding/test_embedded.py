@@ -3,13 +3,15 @@
 import csv
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from medpipe_assets.coding import embedded, icd10cm
-from medpipe_assets.coding.embedded import EmbeddedCoding
+from medpipe_assets.coding.embedded import EmbeddedCoding, _Learnt
 from medpipe_assets.coding.engine import CodableMention, CodableText, Coding
 from medpipe_assets.lexicon.terms import KINDS
+from medpipe_assets.model.reader import Proposal, Reading
 
 
 def coded(*named: str, asserted: bool = True, language: str = "en", category: str = "MEDICAL_CONDITION") -> Coding:
@@ -89,3 +91,42 @@ def test_the_coder_can_be_sent_to_another_process() -> None:
     sent = pickle.loads(pickle.dumps(EmbeddedCoding()))
     assert sent == EmbeddedCoding()
     assert sent.reads == "source"
+
+
+def learnt(*proposals: Proposal) -> _Learnt:
+    codes = tuple(sorted(((p.code, p.probability) for p in proposals), key=lambda told: -told[1]))
+    reader = SimpleNamespace(accepted=0.4, sure=0.8)
+    return _Learnt(reader, Reading(proposals, codes))  # type: ignore[arg-type]  # no more of a reader is asked for
+
+
+def read_by(known: _Learnt, text: str, monkeypatch: pytest.MonkeyPatch) -> Coding:
+    """What is coded where a model reads so in a text that is one mention."""
+    asked = SimpleNamespace(accepted=0.4, sure=0.8, read=lambda _: known.reading)
+    model = SimpleNamespace(reader=lambda *_: asked)
+    monkeypatch.setattr(embedded.reader, "load", lambda _: model)
+    mention = CodableMention(0, ((0, len(text)),), "MEDICAL_CONDITION", "DX_NAME", 0.9)
+    return EmbeddedCoding("model").code([CodableText(text, "es")], [mention])
+
+
+def test_codes_none_of_which_is_probable_enough_are_rolled_up_to_what_they_share_and_left_to_a_person(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = learnt(Proposal(0, 9, "e11.9", 0.3), Proposal(0, 9, "e11.65", 0.2))
+    coding = read_by(known, "diabetes 2", monkeypatch)
+    first, *rest = coding.candidates[0]
+    assert (first.code, first.rolled_up_from, first.review, first.billable) == ("E11", "E11.9", True, False)
+    assert first.score == pytest.approx(0.5)
+    assert [c.code for c in rest] == ["E11.9", "E11.65"]
+    assert not any(c.accepted for c in coding.codes)
+
+
+def test_a_probable_code_is_not_rolled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = learnt(Proposal(0, 9, "e11.9", 0.9), Proposal(0, 9, "e11.65", 0.05))
+    coding = read_by(known, "diabetes 2", monkeypatch)
+    assert [(c.code, c.review) for c in coding.candidates[0]] == [("E11.9", False), ("E11.65", True)]
+    assert [(c.code, c.accepted) for c in coding.codes] == [("E11.9", True), ("E11.65", False)]
+
+
+def test_codes_without_a_common_category_are_not_rolled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = learnt(Proposal(0, 9, "e11.9", 0.3), Proposal(0, 9, "i10", 0.3))
+    assert {c.rolled_up_from for c in read_by(known, "diabetes 2", monkeypatch).candidates[0]} == {None}

@@ -131,6 +131,13 @@ def test_a_model_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
     assert reader.load(str(tmp_path / "none")) is None
 
 
+def test_a_translation_is_learnt_from_its_codes_alone(folder: Path, tmp_path: Path) -> None:
+    artefact.write(tmp_path / "m", *training.build(Sources([folder]), ["en"]))
+    found = reader._load(str(tmp_path / "m"), 0, 0).readers["en", DIAGNOSIS]
+    reading = found.read("A 50 year old man who came for pneumonia and hypertension.")
+    assert {code for code, p in reading.codes if p >= found.accepted} == {"j18.9", "i10"}
+
+
 def test_a_corpus_that_tells_no_codes_is_refused(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "test", 2)
     for file in folder.glob("*.tsv"):
