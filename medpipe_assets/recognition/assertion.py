@@ -25,7 +25,7 @@ guidelines (section II.H) code such diagnoses of inpatients, and whoever wants l
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product, zip_longest
@@ -49,15 +49,15 @@ _SECTION_TRAITS = {"FAMILY_HISTORY": "FAMILY_HISTORY", "PAST_HISTORY": "PAST_HIS
 # A sentence ends at its full stop (also one that lacks its space), at a blank line or bullet, and where the next line
 # does not run on in lower case; a label within a line ('Abdomen: ...') begins one.
 _BOUNDARY = re.compile(
-    r"[.!?;•●▪\s](?:(?<=[.!?;])(?=\s|$)|(?<=[a-zß-ÿ]\.)(?=[A-ZÀ-Þ][a-zß-ÿ])|(?<=[•●▪])"
-    r"|(?<=\n)(?=\s*\n|[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s))"
-    r"|(?<=\s)(?=[A-ZÀ-Þ]\w{2,}(?: [a-zß-ÿ]{2,})? ?:)(?P<label>))"
+    r"[.!?;\n•●▪](?:(?<=[.!?;])(?=\s|$)|(?<=[a-zß-ÿ]\.)(?=[A-ZÀ-Þ][a-zß-ÿ])|(?<=[•●▪])"
+    r"|(?<=\n)(?=\s*\n|[ \t]*(?:[^\s a-zß-ÿ0-9(,]|\d+[.)]\s)))"
 )
-# The full stop of an abbreviation ends none.
-_ABBREVIATION = re.compile(
-    r"\b(?:[a-z]|dra?|sra?|mrs?|ms|st|vs|aa|ca|bd|pt|approx|aprox|fig|hab|tgl|bzw|z\.b|inkl|evtl|ggf)$", re.IGNORECASE
+_LINE_LABEL = re.compile(r"[A-ZÀ-Þ](?<=\s.)\w{2,}(?: [a-zß-ÿ]{2,})? ?:")
+# The full stop of an abbreviation ends none, nor that of a single letter.
+_ABBREVIATIONS = frozenset(
+    "dr dra sr sra mr mrs ms st vs aa ca bd pt approx aprox fig hab tgl bzw inkl evtl ggf".split()
 )
-
+_LONGEST_ABBREVIATION = 6
 
 # The end of a clause, or the next label: 'Otitis: no Retraso del lenguaje: no'.
 _CLAUSE_END = re.compile(r"\s*(?:[.,;)|\n]|$|\d+ ?[-.)]|[A-ZÀ-Þ][^.,;\n:]{2,40}:)")
@@ -132,11 +132,10 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
         return [() for _ in spans]
     terms, cues = _cues(language)
     mentioned = sorted(span for mention in spans for span in mention)
-    breaks = _breaks(text, mentioned)
-    sentences = _sentences_of_cues(_counting(terms.find_all(text), cues), cues, breaks, mentioned)
-    by_sentence: dict[int, list[_Scope]] = {}
+    found = list(_counting(terms.find_all(text), cues))
+    sentences = _Sentences(text, _breaks(text, mentioned), cues, found, mentioned)
     section_traits = [
-        (s.begin, _section_end(s, sentences, breaks), Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
+        (s.begin, _section_end(s, sentences), Trait(_SECTION_TRAITS[s.kind], SCORES["section"]))
         for s in sections(text, language)
         if s.kind in _SECTION_TRAITS
     ]
@@ -144,44 +143,83 @@ def assertion(text: str, language: str, spans: Sequence[Sequence[Offsets]]) -> l
     for mention in spans:
         traits = [trait for begin, end, trait in section_traits if mention and begin <= mention[0][0] < end]
         for begin, end in mention[:1]:
-            at = bisect_right(breaks, begin) - 1
-            if at not in by_sentence:
-                by_sentence[at] = _scopes(text, breaks[at], breaks[at + 1], sentences.get(at, ()))
-            traits += [scope.trait for scope in by_sentence[at] if scope.reaches(begin, end)]
+            traits += [scope.trait for scope in sentences.scopes_at(begin) if scope.reaches(begin, end)]
         results.append(_settle(traits))
     return results
 
 
-def _section_end(section: Section, sentences: Mapping[int, Sequence[tuple[Match, _Cue]]], breaks: Sequence[int]) -> int:
+class _Sentences:
+    """The sentences of a text with their cues, each looked at when it is asked for: most have no mention."""
+
+    def __init__(
+        self,
+        text: str,
+        breaks: Sequence[int],
+        cues: Sequence[tuple[_Cue, ...]],
+        found: Sequence[Match],
+        mentioned: Sequence[Offsets],
+    ) -> None:
+        self.breaks = breaks
+        self._text, self._cues, self._found, self._mentioned = text, cues, found, mentioned
+        self._begins = [match.begin for match in found]
+        self._scopes: dict[int, list[_Scope]] = {}
+
+    def cues(self, sentence: int) -> list[tuple[Match, _Cue]]:
+        """The cues of a sentence in order, without those that are part of a mention ('gram negative sepsis')."""
+        begin, end = (bisect_left(self._begins, place) for place in self.breaks[sentence : sentence + 2])
+        return [(m, cue) for m in self._found[begin:end] if not self._is_mentioned(m) for cue in self._cues[m.index]]
+
+    def scopes_at(self, place: int) -> list[_Scope]:
+        """Where the cues of the sentence at a place reach."""
+        sentence = bisect_right(self.breaks, place) - 1
+        if sentence not in self._scopes:
+            begin, end = self.breaks[sentence : sentence + 2]
+            self._scopes[sentence] = _scopes(self._text, begin, end, self.cues(sentence))
+        return self._scopes[sentence]
+
+    def _is_mentioned(self, match: Match) -> bool:
+        before = bisect_right(self._mentioned, (match.begin, len(self._text)))
+        return before > 0 and self._mentioned[before - 1][1] >= match.end
+
+
+def _section_end(section: Section, sentences: _Sentences) -> int:
     """Where a section's trait ends: of one with text behind its heading, also where a sentence is the patient's again
     ('Family history: diabetes. She presents with pneumonia.')."""
     if not section.inline:
         return section.end
-    first, last = bisect_right(breaks, section.begin), bisect_left(breaks, section.end)
+    first, last = bisect_right(sentences.breaks, section.begin), bisect_left(sentences.breaks, section.end)
     trait = _SECTION_TRAITS[section.kind]
     turns = (
         at
         for at in range(first, last)
-        if any(c.direction == "stop" and c.trait == trait for _, c in sentences.get(at, ()))
+        if any(c.direction == "stop" and c.trait == trait for _, c in sentences.cues(at))
     )
-    return min((breaks[at] for at in turns), default=section.end)
+    return min((sentences.breaks[at] for at in turns), default=section.end)
 
 
 def _breaks(text: str, mentioned: Sequence[Offsets]) -> list[int]:
     """Where sentences begin, never within a mention ('Deep Vein: ...'), and a last one past the end of the text."""
     begins = [begin for begin, _ in mentioned]
+    ends = [found.end() for found in _BOUNDARY.finditer(text) if not _is_abbreviated(text, found)]
+    for label in _LINE_LABEL.finditer(text):
+        around = bisect_left(begins, label.start()) - 1
+        if around < 0 or mentioned[around][1] <= label.start():
+            ends.append(label.start())
     breaks = [0]
-    for found in _BOUNDARY.finditer(text):
-        if text[found.start()] == "." and _ABBREVIATION.search(text, max(0, found.start() - 8), found.start()):
-            continue
-        if found["label"] is not None:
-            around = bisect_left(begins, found.end()) - 1
-            if around >= 0 and mentioned[around][1] > found.end():
-                continue
-        breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, found.end(), LONGEST_SENTENCE))
-        breaks.append(found.end())
-    breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, len(text), LONGEST_SENTENCE))
-    return [*breaks, len(text) + 1]
+    for end in [*sorted(ends), len(text) + 1]:
+        breaks.extend(range(breaks[-1] + LONGEST_SENTENCE, end, LONGEST_SENTENCE))
+        breaks.append(end)
+    return breaks
+
+
+def _is_abbreviated(text: str, boundary: re.Match[str]) -> bool:
+    at = begin = boundary.start()
+    if text[at] != ".":
+        return False
+    while begin > 0 and at - begin <= _LONGEST_ABBREVIATION and (text[begin - 1].isalnum() or text[begin - 1] == "_"):
+        begin -= 1
+    word = text[begin:at].lower()
+    return word in _ABBREVIATIONS or (len(word) == 1 and word.isascii() and word.isalpha())
 
 
 def _counting(matches: Sequence[Match], cues: Sequence[tuple[_Cue, ...]]) -> Iterator[Match]:
@@ -195,32 +233,18 @@ def _counting(matches: Sequence[Match], cues: Sequence[tuple[_Cue, ...]]) -> Ite
         yield match
 
 
-def _sentences_of_cues(
-    matches: Iterable[Match], cues: Sequence[tuple[_Cue, ...]], breaks: Sequence[int], taken: Sequence[Offsets]
-) -> dict[int, list[tuple[Match, _Cue]]]:
-    """Cues by the index of their sentence, leaving out those that are part of a mention ('gram negative sepsis')."""
-    begins = [begin for begin, _ in taken]
-    sentences: dict[int, list[tuple[Match, _Cue]]] = {}
-    for match in matches:
-        before = bisect_right(begins, match.begin)
-        if before and taken[before - 1][1] >= match.end:
-            continue
-        sentence = sentences.setdefault(bisect_right(breaks, match.begin) - 1, [])
-        sentence.extend((match, cue) for cue in cues[match.index])
-    return sentences
-
-
 def _scopes(text: str, begin: int, end: int, cues: Sequence[tuple[Match, _Cue]]) -> list[_Scope]:
     """Where each cue of one sentence reaches."""
     scopes = []
     for match, cue in cues:
         if cue.direction == "forward":
-            stops = (m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue, text[match.end : m.begin]))
-            limit = min(stops, default=end)
+            ahead = (m.begin for m, c in cues if m.begin >= match.end and _stops(c, cue, text, match.end, m.begin))
+            limit = next(ahead, end)
             limit = _reach_forward(text, match.end, _within_brackets(text, match.end, limit), cue.strength)
             scopes.append(_Scope(match.begin, match.end, limit, Trait(cue.trait, SCORES[cue.strength]), True))
         elif _looks_back(text, match, cue.direction):
-            limit = max((m.end for m, c in cues if m.end <= match.begin and _stops(c, cue, "")), default=begin)
+            behind = (m.end for m, c in reversed(cues) if m.end <= match.begin and _stops(c, cue, text, 0, 0))
+            limit = next(behind, begin)
             limit = _reach_backward(text, limit, match.begin, cue.strength)
             scopes.append(_Scope(match.begin, limit, match.begin, Trait(cue.trait, SCORES[cue.strength]), False))
         elif cue.direction == "whole":
@@ -236,14 +260,14 @@ def _looks_back(text: str, match: Match, direction: str) -> bool:
     )
 
 
-def _stops(other: _Cue, cue: _Cue, between: str) -> bool:
-    """Whether a cue ends the reach of another, with the text between them.
+def _stops(other: _Cue, cue: _Cue, text: str, begin: int, end: int) -> bool:
+    """Whether a cue ends the reach of another; between them stands text[begin:end].
 
     A history behind a comma is a statement of its own: 'no allergies, history of asthma'.
     """
     if other.direction == "stop":
         return other.trait in ("*", cue.trait)
-    return other.trait == "PAST_HISTORY" and cue.trait == "NEGATION" and "," in between
+    return other.trait == "PAST_HISTORY" and cue.trait == "NEGATION" and text.find(",", begin, end) >= 0
 
 
 def _reach_forward(text: str, begin: int, end: int, strength: str) -> int:
