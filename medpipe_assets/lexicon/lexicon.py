@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,13 @@ _STOP, _COUNTS, _STRANGE, _SHORT = 0, 1, 2, 4
 """A word that changes nothing, one that is part of some term, one that is part of none, and an abbreviation."""
 _REMEMBERED: Final = 50_000
 """Words, and mentions, kept in memory with what they mean, per language."""
-_PLACE_BITS: Final = 17
+_PLACE_BITS: Final = 16
 _PLACED: Final = np.uint64(64 - _PLACE_BITS)
 _MIXING: Final = np.uint64(0xD6E8FEB86659FD93)
 _SIEVE_BITS: Final = 21
 _SIFTED: Final = np.uint64(64 - _SIEVE_BITS)
 _BAG: Final = "bag"
+_ABBREVIATED: Final = -1
 _LEAD: Final = re.compile(r"\b(\w+)\s+$")
 _LONGEST_LEAD: Final = 12
 _DROP_BEFORE: Final = re.compile(r"(?:\d|\bun[ae]?|\buma|\b[aà])\s$", re.IGNORECASE)
@@ -48,8 +49,7 @@ class Sense:
     ambiguous: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A term found in a text, as text[begin:end]."""
 
     begin: int
@@ -71,7 +71,7 @@ class _Vocabulary:
         """For each word the number of its concept (0 for a stop word) and its nature."""
         at = found.prints * _MIXING >> _PLACED
         numbers, natures = self._numbers[at], self._natures[at]
-        for i in np.flatnonzero(self._prints[at] != found.prints).tolist():
+        for i in (self._prints[at] != found.prints).nonzero()[0].tolist():
             known = numbers[i], natures[i] = self._learn(text[found.begins[i] : found.ends[i]])
             self._prints[at[i]], (self._numbers[at[i]], self._natures[at[i]]) = found.prints[i], known
         return numbers, natures
@@ -122,12 +122,20 @@ class Lexicon:
     def find(self, text: str) -> Iterator[Found]:
         """The terms and abbreviations named in a text, in order, never overlapping: the leftmost, then the longest."""
         reading = self.read(text)
-        found = [*self._terms_of(text, reading), *self._short_of(text, reading)]
+        first, last, at = self.matches(reading)
+        begins = reading.begins[reading.places[first]].tolist()
+        ends = (-reading.ends[reading.places[last]]).tolist()
+        hits = list(zip(begins, ends, at.tolist(), self._numbers[at].tolist(), strict=True))
+        for i in reading.short.tolist():
+            hits.append((int(reading.begins[i]), -int(reading.ends[i]), _ABBREVIATED, i))
         free_from = 0
-        for term in sorted(found, key=lambda f: (f.begin, -f.end)):
-            if term.begin >= free_from:
-                yield term
-                free_from = term.end
+        for begin, minus_end, place, number in sorted(hits):
+            if begin < free_from:
+                continue
+            named = self._named(text, reading, begin, -minus_end, place, number)
+            if named is not None and named.begin >= free_from:
+                yield named
+                free_from = named.end
 
     def sense(self, text: str) -> Sense | None:
         """What a text, taken whole, means; None where it is no term. An abbreviation is known by its surface."""
@@ -148,48 +156,38 @@ class Lexicon:
         found = words.read(text)
         with self._lock:
             numbers, natures = self._seen.look_up(text, found)
-        places = np.flatnonzero(natures & _COUNTS)
-        groups = np.cumsum(found.parted | (natures & _STRANGE != 0))
-        short = np.flatnonzero(natures & _SHORT)
+        places = (natures & _COUNTS).nonzero()[0]
+        groups = (found.parted | (natures & _STRANGE != 0)).cumsum()
+        short = (natures & _SHORT).nonzero()[0]
         return Reading(found.begins, found.ends, places, numbers[places], groups[places], short)
 
     def matches(self, reading: Reading) -> tuple[words.Places, words.Places, words.Places]:
         """All terms in a text, as columns: their first and last word, counted among `reading.places`, and the term's
         place among the lexicon's. They may overlap."""
         numbers, groups = reading.numbers, reading.groups
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(numbers)])
-        reach = np.searchsorted(groups, groups, side="right") - np.arange(len(groups))
-        lengths = np.minimum(reach, self._longest)
-        behind = np.cumsum(lengths)
-        first = np.repeat(np.arange(len(groups)), lengths)
-        last = first + np.arange(len(first)) - np.repeat(behind - lengths, lengths)
+        sums = np.zeros(len(numbers) + 1, np.uint64)
+        numbers.cumsum(out=sums[1:])
+        each = np.arange(len(groups))
+        lengths = np.minimum(groups.searchsorted(groups, side="right") - each, self._longest)
+        first = each.repeat(lengths)
+        last = first + np.arange(len(first)) - (lengths.cumsum() - lengths).repeat(lengths)
         totals = sums[last + 1] - sums[first]
-        likely = np.flatnonzero(self._sieve[totals >> _SIFTED])
+        likely = self._sieve[totals >> _SIFTED].nonzero()[0]
         totals = totals[likely]
-        at = np.searchsorted(self._numbers, totals)
+        at = self._numbers.searchsorted(totals)
         at[at == len(self._numbers)] = 0
         hits = self._numbers[at] == totals
         return first[likely[hits]], last[likely[hits]], at[hits]
 
-    def _terms_of(self, text: str, reading: Reading) -> Iterator[Found]:
-        first, last, at = self.matches(reading)
-        begins = reading.begins[reading.places[first]].tolist()
-        ends = reading.ends[reading.places[last]].tolist()
-        for begin, end, place, number in zip(begins, ends, at.tolist(), self._numbers[at].tolist(), strict=True):
-            led_from = self._begin(number, text, begin)
-            if led_from is None:
-                continue
-            mention = text[begin:end]
-            sense = self._sense_of(place, number, mention)
-            if sense.kind != _BAG or "," not in mention:
-                yield Found(led_from, end, sense)
-
-    def _short_of(self, text: str, reading: Reading) -> Iterator[Found]:
-        for i in reading.short.tolist():
-            begin, end = int(reading.begins[i]), int(reading.ends[i])
-            sense = self._abbreviations[text[begin:end]]
-            if not sense.ambiguous or _counts(text, reading, i):
-                yield Found(begin, end, sense)
+    def _named(self, text: str, reading: Reading, begin: int, end: int, place: int, number: int) -> Found | None:
+        """What a match names; None where it is none after all. `number` is an abbreviation's word."""
+        mention = text[begin:end]
+        if place == _ABBREVIATED:
+            sense = self._abbreviations[mention]
+            return Found(begin, end, sense) if not sense.ambiguous or _counts(text, reading, number) else None
+        led_from = self._begin(number, text, begin) if number in self._led else begin
+        sense = self._sense_of(place, number, mention)
+        return None if led_from is None or (sense.kind == _BAG and "," in mention) else Found(led_from, end, sense)
 
     def _learn(self, surface: str) -> tuple[int, int]:
         """The number and the nature of a word."""

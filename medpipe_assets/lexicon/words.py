@@ -60,8 +60,8 @@ class Words:
 def read(text: str) -> Words:
     """The words of a text: `spans` and `parted` for long texts, a few passes over arrays instead of a step a word."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    if len(text) >= _SHORT and points.max() < _TABLED:
-        kinds = _kinds().take(points)
+    if len(text) >= _SHORT:
+        kinds = _kinds(points)
         if (found := _bounds(points, kinds)) is not None:
             return Words(*found, _prints(points, *found), _parted(text, kinds, *found))
     places = spans(text)
@@ -88,36 +88,59 @@ def parted(text: str, before: tuple[int, int], after: tuple[int, int]) -> bool:
 
 _SHORT: Final = 200
 """Characters below which a step a word is quicker than arrays."""
-_TABLED: Final = 0x10000
-"""Code points with a kind in our table: the basic plane. Texts with others (emoji) are read word by word."""
+_TABLED: Final = 0x3000
+"""Code points whose kinds are worked out at once: alphabets and signs. Others (Han, emoji) are as they come."""
 _IS_LETTER, _IS_INNER, _IS_JOIN, _IS_BREAK, _IS_LINE, _IS_APOSTROPHE = 1, 2, 4, 8, 16, 32
-
-
-@cache
-def _kinds() -> Kinds:
-    signs = "".join(map(chr, range(_TABLED)))
-    kinds = np.zeros(_TABLED, np.uint8)
+_KINDS: Final = tuple(
+    (kind, regex.compile(f"[{characters}]"))
     for kind, characters in (
-        (_IS_LETTER, regex.findall(f"[{_LETTER}]", signs)),
-        (_IS_INNER, regex.findall(f"[{_INNER}]", signs)),
-        (_IS_JOIN, _JOINS),
-        (_IS_BREAK, _BREAKS),
-        (_IS_LINE, "\n"),
+        (_IS_LETTER, _LETTER),
+        (_IS_INNER, _INNER),
+        (_IS_JOIN, re.escape(_JOINS)),
+        (_IS_BREAK, re.escape(_BREAKS)),
+        (_IS_LINE, r"\n"),
         (_IS_APOSTROPHE, "'’"),
-    ):
-        kinds[[ord(character) for character in characters]] |= kind
+    )
+)
+
+
+def _kinds(points: NDArray[np.uint32]) -> Kinds:
+    """What each character is: the _IS_... that hold for it."""
+    kinds = _tabled().take(points, mode="clip")
+    others = (points >= _TABLED).nonzero()[0]
+    if len(others):
+        characters, which = np.unique(points[others], return_inverse=True)
+        kinds[others] = np.array([_kind(chr(character)) for character in characters.tolist()], np.uint8)[which]
     return kinds
 
 
+@cache
+def _tabled() -> Kinds:
+    signs = "".join(map(chr, range(_TABLED)))
+    kinds = np.zeros(_TABLED, np.uint8)
+    for kind, pattern in _KINDS:
+        kinds[[match.start() for match in pattern.finditer(signs)]] |= kind
+    return kinds
+
+
+@cache
+def _kind(character: str) -> int:
+    return sum(kind for kind, pattern in _KINDS if pattern.match(character))
+
+
 def _bounds(points: NDArray[np.uint32], kinds: Kinds) -> tuple[Places, Places] | None:
-    """As `spans`; None for what is rare and intricate: a mark before a letter, or a possessive of a possessive."""
+    """As `spans`; None where a possessive has a possessive."""
     inside = np.zeros(len(points) + 2, np.bool_)
     inside[1:-1] = kinds & (_IS_LETTER | _IS_INNER)
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    edges = (inside[1:] != inside[:-1]).nonzero()[0]
     begins, ends = edges[::2], edges[1::2]
-    if not (kinds[begins] & _IS_LETTER).all():
-        return None
-    ending = np.flatnonzero((ends - begins == 1) & (points[begins] == ord("s")))
+    marked = ((kinds[begins] & _IS_LETTER) == 0).nonzero()[0]
+    if len(marked):  # marks before the first letter are no part of a word
+        letters = [np.flatnonzero(kinds[begins[i] : ends[i]] & _IS_LETTER) for i in marked]
+        begins[marked] += [found[0] if len(found) else 0 for found in letters]
+        empty = marked[[not len(found) for found in letters]]
+        begins, ends = np.delete(begins, empty), np.delete(ends, empty)
+    ending = ((ends - begins == 1) & (points[begins] == ord("s"))).nonzero()[0]
     ending = ending[ending > 0]
     before = ends[ending - 1]
     ending = ending[(begins[ending] - before == 1) & (kinds[before] & _IS_APOSTROPHE != 0)]
@@ -135,7 +158,7 @@ def _parted(text: str, kinds: Kinds, begins: Places, ends: Places) -> NDArray[np
     found = np.ones(len(begins), np.bool_)
     gap_begins, gap_ends = ends[:-1], begins[1:]
     found[1:] = (kinds[gap_begins] & _IS_JOIN) == 0
-    wide = np.flatnonzero(gap_ends - gap_begins > 1)
+    wide = (gap_ends - gap_begins > 1).nonzero()[0]
     first, second = kinds[gap_begins[wide]], kinds[gap_begins[wide] + 1]
     found[wide + 1] = (first | second) & _IS_BREAK
     intricate = (gap_ends[wide] - gap_begins[wide] > 2) | (first & second & _IS_LINE != 0)
@@ -166,7 +189,7 @@ def _prints(points: NDArray[np.uint32], begins: Places, ends: Places) -> NDArray
     up, down = _powers()
     sums = np.zeros(len(points) + 1, np.uint64)
     weights = up if len(points) <= _POWERS else np.resize(up, len(points))
-    np.cumsum(points * weights[: len(points)], out=sums[1:])
+    (points * weights[: len(points)]).cumsum(out=sums[1:])
     return (sums[ends] - sums[begins]) * down[begins % _POWERS]
 
 
