@@ -234,7 +234,12 @@ def _counts(text: str, reading: Reading, i: int) -> bool:
     return not any(len(word) > 4 and word.isupper() for word in near)
 
 
-@cache
 def load(language: str) -> Lexicon:
     """The lexicon of a language; of English where we have no terms in it."""
-    return Lexicon(language if language in words.LANGUAGES else "en")
+    return _load(language if language in words.LANGUAGES else "en", build.fingerprint())
+
+
+@cache
+def _load(language: str, fingerprint: str) -> Lexicon:
+    """The lexicon of a language; `fingerprint` tells lists that were replaced from those before."""
+    return Lexicon(language)
