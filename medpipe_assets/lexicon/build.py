@@ -10,6 +10,7 @@ are in `terms`, how files are laid out in `columns`.
 import hashlib
 import os
 import re
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ _LONGEST: Final = 8
 """Words that count in a term. Longer wordings of the tabular list never stand in a note as such."""
 _CODES: Final = 5
 """Codes kept a term."""
+
+_KEPT_SECONDS: Final = 30 * 24 * 3600
 
 Bag = tuple[str, ...]
 
@@ -100,7 +103,15 @@ def _kept(name: str, build: Callable[[], Columns]) -> Columns:
     if path is not None:
         with suppress(OSError):
             columns.write(path, built)
+            _tidy(path.parent)
     return built
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was compiled from other lists long ago. Whoever still reads it keeps it, or compiles it again."""
+    for path in folder.iterdir():
+        if fingerprint() not in path.name and path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            path.unlink()
 
 
 @cache

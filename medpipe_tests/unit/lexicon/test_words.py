@@ -26,7 +26,12 @@ def test_words_leave_nothing_out_but_signs(text: str) -> None:
     assert not any(char.isalpha() for place, char in enumerate(text) if place not in covered)
 
 
-@given(st.lists(texts | st.sampled_from(["E. coli, ", "a's's ", "one\n\ntwo ", "x — y", " ̈ ̈b", "\uf0b7 漢字。", "😀𝐚"]), max_size=30).map("".join))
+@given(
+    st.lists(
+        texts | st.sampled_from(["E. coli, ", "a's's ", "one\n\ntwo ", "x — y", " ̈ ̈b", "\uf0b7 漢字。", "😀𝐚"]),
+        max_size=30,
+    ).map("".join)
+)
 def test_long_texts_are_read_as_short_ones_are(text: str) -> None:
     text += " end" * 60  # long enough to be read by arrays
     found, places = read(text), spans(text)
