@@ -17,10 +17,12 @@ until a stopping word, another cue's claim or the limit of its strength. Columns
 
 A cue in the tables may hold alternatives, some of them empty: '{is|was} {not|never} {clearly|} seen' is eight cues.
 
-Uncertainty is two traits, because they differ in what may be coded. HYPOTHETICAL: raised without being held true
-('possible', 'rule out', 'risk of', 'if', 'versus'); such a mention is not asserted. LOW_CONFIDENCE: held true by the
-author, with a hedge ('probable', 'suspected', 'compatible with', 'suggestive of'); it stays asserted, as the ICD-10-CM
-guidelines (section II.H) code such diagnoses of inpatients, and whoever wants less filters by the trait.
+What had been and is over ('the cough has resolved') is denied, as the assertion task of i2b2 (Uzuner 2011) has it: the
+patient no longer has it. Uncertainty is two traits, because they differ in what may be coded. HYPOTHETICAL: raised
+without being held true ('possible', 'rule out', 'risk of', 'if', 'versus'); such a mention is not asserted.
+LOW_CONFIDENCE: held true by the author, with a hedge ('probable', 'suspected', 'compatible with', 'suggestive of'); it
+stays asserted, as the ICD-10-CM guidelines (section II.H) code such diagnoses of inpatients, and whoever wants less
+filters by the trait.
 """
 
 import re
