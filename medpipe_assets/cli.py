@@ -1,7 +1,7 @@
 """The `medpipe` command: the same graph and the same lake as the web UI, from a terminal.
 
 Commands parse, call and print; what they call is elsewhere and imported when it is needed, so that `--help` is quick.
-File names are shown on a person's own terminal; machine-readable output leaves them out unless asked.
+File names are shown on a person's own terminal; output that goes elsewhere has source ids instead, unless asked.
 """
 
 import datetime as dt
@@ -90,7 +90,7 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
 @click.option("--budget", type=click.FloatRange(0), metavar="DOLLARS", help="Most that may be paid for calls to AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--show-sources", is_flag=True, help="With --json: include file names, which may be patient data.")
+@click.option("--show-sources", is_flag=True, help="Name files, which may be patient data, though the output is no terminal.")
 def run(
     inputs: tuple[str, ...],
     root: str,
@@ -116,7 +116,7 @@ def run(
     else:
         from medpipe_assets.printing import print_run
 
-        print_run(result)
+        print_run(result, names=show_sources or sys.stdout.isatty())
     if result.budget_reached:
         raise _FailedError(
             f"the budget is reached: {result.dollars:.2f} dollars were paid in this run. What is done is kept; to go "
@@ -488,7 +488,7 @@ def model_commands() -> None:
 )
 @click.option(
     "--index", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="The Alphabetic Index of ICD-10-CM: the CDC's XML, or a table of it.",
+    help="The Alphabetic Index: the CDC's XML, or a table of it. [default: what `medpipe codes add` took]",
 )  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file. [default: MEDPIPE_MODEL]")
 def model_build(
@@ -499,11 +499,12 @@ def model_build(
     The same corpora give the same bytes. The model holds no text, but words of the corpus can be guessed from it:
     share it as you may share the corpus. Documents are coded anew once the model has changed.
     """
+    from medpipe_assets.lexicon import releases
     from medpipe_assets.model import artefact, training
     from medpipe_assets.settings import Settings, model_file
 
     target = out or Path(model_file(Settings.load()))
-    sources = training.Sources(folders, training.titles_by_language(tables), index)
+    sources = training.Sources(folders, training.titles_by_language(tables), index or releases.index())
     about, arrays = training.build(sources, languages, lambda line: click.echo(line, err=True))
     fingerprint = artefact.write(target, about, arrays)
     click.echo(f"model {fingerprint}, {target.stat().st_size:,} bytes, to {target}")

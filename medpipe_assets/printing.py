@@ -1,6 +1,7 @@
 """Tables and stories for a person's own terminal. Nothing here computes; `report` and `running` do."""
 
 import os
+from collections.abc import Callable
 from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medpipe_assets.inbox.engine import source_id
 from medpipe_assets.lake.location import ZONES, LakeLocation
 from medpipe_assets.running import RunResult
 
@@ -33,7 +35,8 @@ TRAITS_SHOWN = {
 def readable(uri: str) -> str:
     """The file name of a URI, a ZIP's member after its archive."""
     archive, separator, member = uri.partition("!/")
-    return unquote(archive).rpartition("/")[2] + separator + unquote(member)
+    name = unquote(archive).rpartition("/")[2] + separator + unquote(member)
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def _console() -> Console:
@@ -42,17 +45,22 @@ def _console() -> Console:
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
 
 
-def print_run(result: RunResult) -> None:
-    """The result of `medpipe run`."""
+def print_run(result: RunResult, names: bool) -> None:
+    """The result of `medpipe run`.
+
+    Args:
+        names: show the names of files; their source ids where not.
+    """
+    shown = readable if names else source_id
     console = _console()
     if not result.inputs:
         console.print("There is no file in what you gave: nothing to do.")
         return
-    console.print(_documents_table(result))
+    console.print(_documents_table(result, shown))
     if len(result.documents) > SHOWN_DOCUMENTS:
         console.print(f"... and {len(result.documents) - SHOWN_DOCUMENTS} more")
     if result.quarantined:
-        console.print(_quarantine_table(result.quarantined))
+        console.print(_quarantine_table(result.quarantined, shown))
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
     totals = result.as_json(show_sources=False)
     console.print(
@@ -76,7 +84,7 @@ def _told_lake(console: Console, location: LakeLocation) -> str:
     return f" --lake {root}" if root else ""
 
 
-def _documents_table(result: RunResult) -> Table:
+def _documents_table(result: RunResult, shown: Callable[[str], str]) -> Table:
     table = Table(title="Documents", title_justify="left", header_style="bold")
     table.add_column("id", no_wrap=True)
     table.add_column("document", overflow="fold", ratio=2)
@@ -91,7 +99,7 @@ def _documents_table(result: RunResult) -> Table:
         status = row["status"] if row["reason"] is None else f"{row['status']}: {row['reason']}"
         table.add_row(
             row["document_id"][:12],
-            escape(", ".join(readable(uri) for uri in row["sources"])),
+            escape(", ".join(map(shown, row["sources"]))),
             row["languages"] or "",
             str(row["pages"]),
             _method(row),
@@ -110,13 +118,13 @@ def _method(row: dict[str, Any]) -> str:
     return "OCR" if row["ocr_pages"] == row["pages"] else f"text layer, {row['ocr_pages']} by OCR"
 
 
-def _quarantine_table(rows: list[dict[str, Any]]) -> Table:
+def _quarantine_table(rows: list[dict[str, Any]], shown: Callable[[str], str]) -> Table:
     table = Table(title="Quarantine", title_justify="left", header_style="bold")
     for name in ("source", "stage", "page", "reason", "detail"):
         table.add_column(name, overflow="fold")
     for row in rows[:SHOWN_DOCUMENTS]:
         page = "" if row["page"] is None else str(row["page"])
-        table.add_row(escape(readable(row["uri"])), row["stage"], page, row["reason"], escape(row["detail"]))
+        table.add_row(escape(shown(row["uri"])), row["stage"], page, row["reason"], escape(row["detail"]))
     return table
 
 

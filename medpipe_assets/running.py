@@ -72,9 +72,9 @@ def arrivals_at(inputs: Sequence[str], location: LakeLocation | None = None) -> 
         ConfigurationError: where a file or a bucket is not there, or AWS cannot be reached.
     """
     paths = [Path(text) for text in inputs if not is_remote(text)]
-    missing = [path for path in paths if not os.path.lexists(path)]
-    if missing:
-        raise ConfigurationError(f"no such file or folder: {missing[0]}")
+    missing = [str(number) for number, path in enumerate(paths, start=1) if not os.path.lexists(path)]
+    if missing:  # by its place, since a name may be a patient's, and errors are logged
+        raise ConfigurationError(f"no such file or folder: INPUT number {', '.join(missing)}")
     found = list(LocalInbox(tuple(paths)).arrivals())
     for root in filter(is_remote, inputs):
         found += _listed_at(root, location)

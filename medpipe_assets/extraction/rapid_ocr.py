@@ -116,7 +116,7 @@ def _detect(picture: Picture) -> NDArray[np.float32]:
     detector, _ = _models()
     scale = min(1.0, DETECTION_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    found = detector(_at_least_as_wide(small)[:, :, ::-1]).boxes  # the models were trained on BGR
+    found = detector(_at_least_as_wide(np.asarray(small, np.uint8))[:, :, ::-1]).boxes  # the models were trained on BGR
     if found is None or not len(found):
         return np.zeros((0, 4, 2), np.float32)
     quads = np.asarray(found, np.float32) / np.float32(scale)

@@ -83,7 +83,7 @@ def test_a_second_run_processes_nothing_and_tells_the_same(done: tuple[Path, Pat
 
 def test_the_result_is_a_table_for_a_person(done: tuple[Path, Path, dict[str, Any], str]) -> None:
     notes, lake, _, _ = done
-    shown = medpipe("run", str(notes), "--lake", str(lake), COLUMNS="160")
+    shown = medpipe("run", str(notes), "--lake", str(lake), "--show-sources", COLUMNS="160")
     for text in ("spanish.txt", "E11.9", "text layer", "quarantined: corrupt", "medpipe query", str(lake)):
         assert text in shown.stdout
 

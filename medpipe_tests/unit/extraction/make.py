@@ -206,8 +206,8 @@ def table(rows: Iterable[Iterable[str]]) -> str:
     return "<w:tbl>" + "".join(made) + "</w:tbl>"
 
 
-def docx(body: str, header: str = "", doctype: str = "") -> bytes:
-    """A DOCX file with one section and a header."""
+def docx(body: str, header: str = "", doctype: str = "", properties: str = "") -> bytes:
+    """A DOCX file with one section and a header, and its title."""
     types = (
         f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="xml" ContentType="application/xml"/>'
         f'<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
@@ -221,6 +221,7 @@ def docx(body: str, header: str = "", doctype: str = "") -> bytes:
         {
             "[Content_Types].xml": types,
             "_rels/.rels": f"{links}{main}</Relationships>",
+            "docProps/core.xml": f'<p xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{properties}</dc:title></p>',
             "word/_rels/document.xml.rels": f"{links}{link}{top}</Relationships>",
             "word/header1.xml": f"<w:hdr {_WORD}>{header or paragraph('')}</w:hdr>",
             "word/document.xml": f"{doctype}<w:document {_WORD}><w:body>{body}<w:sectPr/></w:body></w:document>",
