@@ -34,13 +34,11 @@ def build_defs(
     """The definitions, with some resources replaced (by a test, or by the command line), over the environment's lake
     or another."""
     location = location or lake_location()
-    made = stages(make_engines(Settings.load(), location), store_at(location.raw))
-    code_versions = {name: stage.version for name, stage in made.items()}
     datasets = list(contracts().values())
     loads = {contract.dataset: load_job(contract) for contract in datasets}
     return dg.Definitions(
         assets=[
-            *assets(code_versions),
+            *assets(_code_versions(location)),
             inbox_reconciliation,
             *(made for contract in datasets for made in assets_of(contract)),
         ],
@@ -55,6 +53,24 @@ def build_defs(
             failed_run_alerts,
             finished_run_alerts,
         ],
+        resources={**resources(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+def _code_versions(location: LakeLocation) -> Mapping[str, str]:
+    made = stages(make_engines(Settings.load(), location), store_at(location.raw))
+    return {name: stage.version for name, stage in made.items()}
+
+
+def document_defs(
+    resource_overrides: Mapping[str, Any] | None = None, location: LakeLocation | None = None
+) -> dg.Definitions:
+    """Of these definitions, the document line and its job: they are made in a tenth of the time."""
+    return dg.Definitions(
+        assets=assets(_code_versions(location or lake_location())),
+        asset_checks=checks(),
+        jobs=[documents_job],
         resources={**resources(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -18,7 +18,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
 from medpipe_assets.aws.clients import Clients
-from medpipe_assets.definitions import build_defs, dataset_defs
+from medpipe_assets.definitions import dataset_defs, document_defs
 from medpipe_assets.defs.alerts import COMMAND_LINE, tell
 from medpipe_assets.defs.documents.jobs import documents_job
 from medpipe_assets.documents.pool import where
@@ -105,7 +105,7 @@ def run_days(
         "progress": dg.ResourceDefinition.hardcoded_resource(progress),
     }
     outcomes = []
-    with _materialising(location, lambda: build_defs(overrides, location), documents_job.name) as run:
+    with _materialising(location, lambda: document_defs(overrides, location), documents_job.name) as run:
         for day in sorted(days):
             outcomes.append(run(day, {"reprocess": {"config": dict((reprocess or {}).get(day, {}))}}))
     return outcomes

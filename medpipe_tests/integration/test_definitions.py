@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medpipe_assets.definitions import build_defs
+from medpipe_assets.definitions import build_defs, document_defs
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.location import LakeLocation
 from medpipe_assets.running import run_inputs
@@ -38,6 +38,12 @@ def drawn() -> str:
 
 def test_the_graph_is_the_one_that_was_reviewed() -> None:
     assert drawn() == GRAPH.read_text(), "the graph has changed: if so intended, write `drawn()` to graph.txt"
+
+
+def test_the_command_line_runs_the_same_job_of_documents_as_the_daemon() -> None:
+    whole, own = (defs().resolve_job_def("documents") for defs in (build_defs, document_defs))
+    assert {node.name for node in whole.nodes} == {node.name for node in own.nodes}
+    assert whole.asset_layer.asset_graph.executable_asset_keys == own.asset_layer.asset_graph.executable_asset_keys
 
 
 def test_every_asset_is_described_owned_and_has_its_columns() -> None:
