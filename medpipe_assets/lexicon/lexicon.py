@@ -32,7 +32,8 @@ _MIXING: Final = np.uint64(0xD6E8FEB86659FD93)
 _SIEVE_BITS: Final = 21
 _SIFTED: Final = np.uint64(64 - _SIEVE_BITS)
 _BAG: Final = "bag"
-_ABBREVIATED: Final = -1
+_ABBREVIATED: Final = 1 << 62
+"""In the place of a term's place: so that a term of the same words comes first."""
 _LEAD: Final = re.compile(r"\b(\w+)\s+$")
 _LONGEST_LEAD: Final = 12
 _DROP_BEFORE: Final = re.compile(r"(?:\d|\bun[ae]?|\buma|\b[aà])\s$", re.IGNORECASE)
@@ -72,8 +73,9 @@ class _Vocabulary:
         at = found.prints * _MIXING >> _PLACED
         numbers, natures = self._numbers[at], self._natures[at]
         for i in (self._prints[at] != found.prints).nonzero()[0].tolist():
-            known = numbers[i], natures[i] = self._learn(text[found.begins[i] : found.ends[i]])
-            self._prints[at[i]], (self._numbers[at[i]], self._natures[at[i]]) = found.prints[i], known
+            numbers[i], natures[i] = self._learn(text[found.begins[i] : found.ends[i]])
+            place = at[i]
+            self._prints[place], self._numbers[place], self._natures[place] = found.prints[i], numbers[i], natures[i]
         return numbers, natures
 
 
@@ -195,8 +197,8 @@ class Lexicon:
         name = self._concept(surface)
         if not name:
             return 0, short
-        places = np.searchsorted(self._known, np.array([build.number(part) for part in name.split(" ")], np.uint64))
-        known = self._known.take(places, mode="clip").tolist() == [build.number(part) for part in name.split(" ")]
+        parts = np.array([build.number(part) for part in name.split(" ")], np.uint64)
+        known = (self._known.take(self._known.searchsorted(parts), mode="clip") == parts).all()
         return build.number(name), short | (_COUNTS if known else _STRANGE)
 
     def _concept(self, surface: str) -> str:
