@@ -1,25 +1,32 @@
-"""How well texts are coded: `python -m benchmarks.coding --train DIR [--train DIR]... --test DIR`, corpora as CodiEsp's.
+"""How well texts are coded: `python -m benchmarks.coding --train DIR [--train DIR]... --test DIR`, in CodiEsp's layout.
 
-A model is built from the training folders (or from the test folder's own, `--folds 5`, each document coded by a model
-that did not see it) and the embedded engines code the test folder. Figures, each with a bootstrap interval over
-documents:
+A model is built from the training folders and the embedded engines code the test folder; with `--folds 5` and without
+`--test`, the training folders themselves, each document by a model that did not see it. Figures, each with a bootstrap
+interval over documents:
 
 - `coding_d_f1`, `_precision`, `_recall`: micro, accepted diagnosis codes of a document. `coding_d_map`: mean average
   precision of its ranked codes, over documents that have any. The same for procedures (`p`).
 - `coding_x_f1`: diagnoses and procedures with their evidence, as the task scores it: a code counts where one of its
   spans begins and ends at most ten characters outside one of the gold spans.
 - `coding_d_sure_precision`, `_coverage`: codes that are accepted without review, and the share of gold codes that are.
-- `coding_d_calibration_error`: expected calibration error of all codes told, ten bins.
+- `coding_d_calibration_error`: expected calibration error of all codes told, ten bins; `coding_d_reliability`: the
+  share of right codes in each bin.
+- `coding_d_error`: the codes with most errors: how often missed, how often told wrongly, and what was told or not.
 - `coding_megabytes_per_second`: recognition and coding together, one core, CPU time, the model warm.
+
+A code is accepted where its probability passes the model's threshold, which is set on training documents alone; it is
+sure where the model expects 92 % of such codes to be right.
 
 `--predictions`, `--ranking` and `--evidence` write what the task's own scorer reads: document and code; the same, best
 first; document, offsets, kind and code. `--zero-shot` uses no model: the lexicon alone, which has not seen the corpus.
-`--language en` codes the corpus's English translations. Without arguments a small self-made corpus is built and coded,
-to see that all of it works; its figures say nothing of other texts.
+`--language en` codes the corpus's English translations.
 """
 
+import argparse
+import random
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +35,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.reporting import arguments, figure, interval, quiet_stdout
+from medpipe_assets.coding import icd10cm
 from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.coding.engine import CodableMention, CodableText
 from medpipe_assets.model import artefact, calibration, corpus, reader, training
@@ -37,6 +45,10 @@ from medpipe_assets.recognition.engine import NOT_ASSERTED
 
 TOLERANCE: Final = 10
 """Characters by which a span may be wider than the gold one at each end (CodiEsp-X, official scorer)."""
+
+BINS: Final = 10
+QUICK_DOCUMENTS: Final = 50
+ERRORS: Final = 20
 
 Spans = Sequence[tuple[int, int]]
 
@@ -67,35 +79,67 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--language", default=corpus.LANGUAGE, help="which of the corpus's texts")
     for name in ("predictions", "ranking", "evidence"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write it for the task's scorer")
+    parser.add_argument("--folds", type=int, metavar="N", help="cross-validation over the training corpora")
     options = parser.parse_args(argv)
-    if options.test is None or not (options.train or options.zero_shot):
-        parser.error("give --test DIR, and --train DIR or --zero-shot")
-    documents = corpus.read([options.test], options.language)
-    if options.quick:
-        documents = documents[:50]
+    if not (options.test or options.folds) or not (options.train or options.zero_shot):
+        parser.error("give --test DIR, and --train DIR or --zero-shot; or --train DIR and --folds N")
+    if options.folds:
+        documents, answers, seconds = cross_validated(options)
+    else:
+        documents = corpus.read([options.test], options.language)
+        documents = documents[:QUICK_DOCUMENTS] if options.quick else documents
+        answers, seconds = tested(options, documents)
     config = {"language": options.language, "train": " ".join(d.name for d in options.train) or "nothing"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = ""
-        if not options.zero_shot:
-            path = str(Path(folder, "coding.model"))
-            begun = time.perf_counter()
-            with quiet_stdout():
-                sources = training.Sources(options.train, training.titles_by_language(options.titles), options.index)
-                about, arrays = training.build(sources, [options.language])
-            artefact.write(Path(path), about, arrays)
-            figure("coding_build_seconds", time.perf_counter() - begun, "seconds", config=config)
-        answers, seconds = coded(documents, options.language, path)
+    config |= {"folds": str(options.folds)} if options.folds else {}
     report(documents, answers, config)
     size = sum(len(d.text.encode()) for d in documents)
     figure("coding_megabytes_per_second", size / 1e6 / seconds, "MB/s", n=len(documents), config=config)
+    both = list(zip(documents, answers, strict=True))
     if options.predictions:
-        write(options.predictions, ((d.name, c) for d, a in zip(documents, answers, strict=True)
-                                    for c, _ in a.ranked[DIAGNOSIS] if c in a.accepted[DIAGNOSIS]))  # fmt: skip
+        rows = ((d.name, c) for d, a in both for c, _ in a.ranked[DIAGNOSIS] if c in a.accepted[DIAGNOSIS])
+        write(options.predictions, rows)
     if options.ranking:
-        write(options.ranking, ((d.name, c) for d, a in zip(documents, answers, strict=True)
-                                for c, _ in a.ranked[DIAGNOSIS]))  # fmt: skip
+        write(options.ranking, ((d.name, c) for d, a in both for c, _ in a.ranked[DIAGNOSIS]))
     if options.evidence:
         write(options.evidence, evidence_rows(documents, answers))
+
+
+def tested(
+    options: argparse.Namespace, documents: Sequence[Document], left_out: frozenset[str] = frozenset()
+) -> tuple[list[Answer], float]:
+    """What the engines say of documents, with a model of the training corpora, and the CPU seconds it took them.
+
+    Args:
+        left_out: names of documents of the training corpora that the model must not see.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if options.zero_shot:
+            return coded(documents, options.language, "")
+        titles = training.titles_by_language(options.titles)
+        sources = training.Sources(options.train, titles, options.index, left_out)
+        path = Path(folder, "coding.model")
+        begun = time.perf_counter()
+        with quiet_stdout():
+            artefact.write(path, *training.build(sources, [options.language]))
+        figure("coding_build_seconds", time.perf_counter() - begun, "seconds")
+        return coded(documents, options.language, str(path))
+
+
+def cross_validated(options: argparse.Namespace) -> tuple[list[Document], list[Answer], float]:
+    """The training corpora's documents, each coded by a model that was built without it."""
+    every = corpus.read(options.train, options.language)
+    random.Random(0).shuffle(every)
+    documents: list[Document] = []
+    answers: list[Answer] = []
+    seconds = 0.0
+    for fold in range(options.folds):
+        unseen = every[fold :: options.folds]
+        unseen = unseen[:QUICK_DOCUMENTS] if options.quick else unseen
+        said, spent = tested(options, unseen, frozenset(document.name for document in unseen))
+        documents += unseen
+        answers += said
+        seconds += spent
+    return documents, answers, seconds
 
 
 def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
@@ -190,6 +234,51 @@ def _report_sure(documents: Sequence[Document], answers: Sequence[Answer], confi
     _figure("coding_d_sure_coverage", counts, recall, "share", config)
     pairs = [[(p, c in gold) for c, p in a.ranked[DIAGNOSIS]] for gold, a in told]
     _figure("coding_d_calibration_error", pairs, calibration_error, "share", config)
+    _report_reliability([pair for document in pairs for pair in document])
+    _report_errors(told)
+
+
+def _report_reliability(pairs: Sequence[tuple[float, bool]]) -> None:
+    """The share of right codes in each bin of probability."""
+    for low in range(0, 100, 100 // BINS):
+        high = low + 100 // BINS
+        within = [(p, right) for p, right in pairs if low <= p * 100 < high]
+        if within:
+            told = {"bin": f"{low / 100:.1f}-{high / 100:.1f}", "told": round(mean([p for p, _ in within]), 4)}
+            share = mean([float(right) for _, right in within])
+            figure("coding_d_reliability", share, "share", n=len(within), config=told)
+
+
+def _report_errors(told: Sequence[tuple[frozenset[str], Answer]]) -> None:
+    """The codes with most errors; for each, the commonest of what was told in place of it, or of what it was told for.
+
+    Of a missed code that is the best accepted code of its category that is wrong; of a wrongly told one the gold code
+    of its category that was missed.
+    """
+    missed: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    mostly: dict[str, Counter[str]] = defaultdict(Counter)
+    for gold, answer in told:
+        accepted, known = answer.accepted[DIAGNOSIS], {code for code, _ in answer.ranked[DIAGNOSIS]}
+        lost, extra = gold - accepted, accepted - gold
+        for code in sorted(lost):
+            missed[code] += 1
+            instead = sorted(other for other in extra if other[:3] == code[:3])
+            mostly[code][
+                f"{instead[0]} told" if instead else "not probable enough" if code in known else "not found"
+            ] += 1
+        for code in sorted(extra):
+            wrong[code] += 1
+            meant = sorted(other for other in lost if other[:3] == code[:3])
+            mostly[code][f"{meant[0]} meant" if meant else "not coded"] += 1
+    for code, count in (missed + wrong).most_common(ERRORS):
+        entry = icd10cm.lookup(code)
+        (reason, times), *_ = mostly[code].most_common(1)
+        config = {
+            "code": code, "title": entry.title if entry else "", "missed": missed[code], "wrong": wrong[code],
+            "mostly": f"{reason} ({times})",
+        }  # fmt: skip
+        figure("coding_d_error", count, "documents", n=len(told), config=config)
 
 
 def _figure(

@@ -215,6 +215,9 @@ def together(
     key = (first.astype(np.int64) * (count + 1) + last) * len(codes.code) + code
     unique, index, inverse = np.unique(key, return_index=True, return_inverse=True)
     first, last, code = first[index], last[index], code[index]
+    new = np.ones(len(code), bool)
+    new[1:] = (first[1:] != first[:-1]) | (last[1:] != last[:-1])
+    span = np.cumsum(new) - 1
     features = np.full((len(unique), len(FEATURES)), _MISSING, np.float32)
     begin = 0
     for each in found:
@@ -226,16 +229,16 @@ def together(
         "prior": prior[code],
         "code_length": codes.length[code],
         "letter": codes.letter[code],
-        "of_code": _occurrences(code),
+        "of_code": np.bincount(code)[code] if len(code) else code,
         "of_category": _categories(code, codes),
-        "of_span": _occurrences(first.astype(np.int64) * (count + 1) + last),
+        "of_span": np.bincount(span)[span] if len(code) else code,
         "of_text": np.full(len(code), len(code)),
     }
     for name, values in named.items():
         features[:, FEATURES.index(name)] = values
     known = {name: features[:, i] for i, name in enumerate(_FOUND)}
     features[:, len(_FOUND) :] = comparison.compared(
-        tokens, words, codes.told, stands, first, last, code, codes.category, known
+        tokens, words, codes.told, stands, first, last, span, code, codes.category, known
     )
     return Candidates(first, last, code, features)
 

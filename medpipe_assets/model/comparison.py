@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medpipe_assets.model.ranges import ranges
 from medpipe_assets.model.tokens import Integers, Tokens, Words
 
 Floats = NDArray[np.float32]
@@ -57,73 +58,70 @@ class Standing(NamedTuple):
 
 def compared(
     tokens: Tokens, words: Words, told: Told | None, stands: Standing | None,
-    first: Places, last: Places, code: Integers, category: Integers, known: dict[str, Floats],
+    first: Places, last: Places, span: Places, code: Integers, category: Integers, known: dict[str, Floats],
 ) -> Floats:  # fmt: skip
     """FEATURES of candidates.
 
     Args:
-        first, last, code: of each candidate. category: of each code.
+        first, last, span, code: of each candidate; `span` numbers the spans. category: of each code.
         known: columns of other features.
     """
     found = np.full((len(code), len(FEATURES)), _MISSING, np.float32)
-    named: dict[str, NDArray[Any]] = {f"best_{name}": _best(known[name], code) for name in _BEST}
+    _, which = np.unique(code, return_inverse=True)
+    named: dict[str, NDArray[Any]] = {f"best_{name}": _best(known[name], which) for name in _BEST}
     precision = np.maximum(known["gold"], known["entry_precision"])
-    family = category[code]
-    for name, column in (
-        ("like_term", known["like_term"]),
-        ("like_entry", known["like_entry"]),
-        ("precision", precision),
-    ):
-        named[f"category_{name}"] = _best_of_others(column, family, code)
-    span = first.astype(np.int64) * (len(tokens.begin) + 1) + last
-    named["rival"] = _best_of_others(np.maximum(known["gold"], 0.9 * known["entry_precision"]), span, code)
+    beside = ("like_term", known["like_term"]), ("like_entry", known["like_entry"]), ("precision", precision)
+    for name, column in beside:
+        named[f"category_{name}"] = _best_of_others(column, category[code], which)
+    named["rival"] = _best_of_others(np.maximum(known["gold"], 0.9 * known["entry_precision"]), span, which)
     if told is not None and stands is not None and len(code):
-        named |= _beside_title(tokens, told, stands, first, last, code)
+        named |= _beside_title(tokens, told, stands, first, last, span, code)
         named["side"] = _side(tokens, words, told, first, last, code)
     for name, values in named.items():
         found[:, FEATURES.index(name)] = values
     return found
 
 
-def _best(values: Floats, group: NDArray[Any]) -> Floats:
-    """For each item the highest value of its group."""
-    _, inverse = np.unique(group, return_inverse=True)
-    best = np.full(int(inverse.max(initial=-1)) + 1, _MISSING, np.float32)
-    np.maximum.at(best, inverse, values)
-    return best[inverse]
+def _best(values: Floats, group: Places) -> Floats:
+    """For each item the highest value of its group, a small number."""
+    best = np.full(int(group.max(initial=-1)) + 1, _MISSING, np.float32)
+    np.maximum.at(best, group, values)
+    return best[group]
 
 
-def _best_of_others(values: Floats, group: NDArray[Any], item: NDArray[Any]) -> Floats:
-    """For each row the highest value of its group's rows that belong to another item; _MISSING where none does."""
-    _, place = np.unique(group, return_inverse=True)
-    _, which = np.unique(item, return_inverse=True)
-    order = np.lexsort((-values, place))
-    sorted_place, sorted_item = place[order], which[order]
-    groups = int(place.max(initial=-1)) + 1
-    leads = np.searchsorted(sorted_place, np.arange(groups))
-    top, top_item = values[order][leads], sorted_item[leads]
+def _best_of_others(values: Floats, group: NDArray[Any], item: Places) -> Floats:
+    """For each row the highest value of its group's rows that belong to another item; _MISSING where none does.
+
+    Groups and items are small numbers.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    top = np.full(groups, _MISSING, np.float32)
+    np.maximum.at(top, group, values)
+    leader = np.full(groups, -1)
+    leads = values == top[group]
+    leader[group[leads]] = item[leads]
     second = np.full(groups, _MISSING, np.float32)
-    others = sorted_item != top_item[sorted_place]
-    np.maximum.at(second, sorted_place[others], values[order][others])
-    return np.where(which == top_item[place], second[place], top[place]).astype(np.float32)
+    others = item != leader[group]
+    np.maximum.at(second, group[others], values[others])
+    return np.where(others, top[group], second[group])
 
 
 def _beside_title(
-    tokens: Tokens, told: Told, stands: Standing, first: Places, last: Places, code: Integers
+    tokens: Tokens, told: Told, stands: Standing, first: Places, last: Places, span: Places, code: Integers
 ) -> dict[str, NDArray[Any]]:
     """How much of its code's title a span names, and how much of the span the title explains."""
     features = len(stands.idf)
-    spans, span_of = np.unique(np.stack([first, last]), axis=1, return_inverse=True)
+    one = np.unique(span, return_index=True)[1]  # a candidate of each span
     sure = stands.weight >= _SURE
     place, feature, weight = (
         stands.place[sure],
         stands.feature[sure],
         stands.weight[sure] * stands.idf[stands.feature[sure]],
     )
-    low, high = np.searchsorted(tokens.content, spans[0]), np.searchsorted(tokens.content, spans[1], side="right")
+    low, high = np.searchsorted(tokens.content, first[one]), np.searchsorted(tokens.content, last[one], side="right")
     begin = np.searchsorted(place, low)
     size = np.searchsorted(place, high) - begin
-    at = _ranges(begin, size)
+    at = ranges(begin, size)
     owner = np.repeat(np.arange(len(size)), size)
     key = owner * features + feature[at]
     order = np.argsort(key, kind="stable")
@@ -135,9 +133,9 @@ def _beside_title(
     whole = np.bincount(np.arange(len(size)).repeat(count), token_worth, len(size))
     members = told.title_begin[code + 1] - told.title_begin[code]
     candidate = np.repeat(np.arange(len(code)), members)
-    member = told.title_member[_ranges(told.title_begin[code], members)]
+    member = told.title_member[ranges(told.title_begin[code], members)]
     idf = stands.idf[member]
-    wanted = span_of.ravel()[candidate] * features + member
+    wanted = span[candidate] * features + member
     where = np.minimum(np.searchsorted(key, wanted), max(0, len(key) - 1))
     hit = key[where] == wanted if len(key) else np.zeros(len(wanted), bool)
     title = np.bincount(candidate, idf, len(code))
@@ -146,7 +144,7 @@ def _beside_title(
     share = explained.reshape(len(code), count).sum(axis=1)
     return {
         "title_named": np.bincount(candidate[hit], idf[hit], len(code)) / np.maximum(title, 1e-6),
-        "span_explained": share / np.maximum(whole[span_of.ravel()], 1e-6),
+        "span_explained": share / np.maximum(whole[span], 1e-6),
         "title_size": members,
         "unspecified": told.unspecified[code],
         "other": told.other[code],
@@ -174,11 +172,3 @@ def _side(tokens: Tokens, words: Words, told: Told, first: Places, last: Places,
     with_side = np.select([within == own, (within == 0) & (near == own), (within == 0) & (near == 0)], [1, 2, 3], 4)
     without = np.select([within > 0, near > 0], [5, 6], 7)
     return np.where(own > 0, with_side, np.where(told.sided[code] > 0, without, 0)).astype(np.int8)
-
-
-def _ranges(begin: Integers | Places, size: Integers | Places) -> Places:
-    """The numbers of several ranges, one after the other."""
-    if not size.sum():
-        return np.zeros(0, np.intp)
-    offset = np.repeat(begin - np.concatenate([[0], np.cumsum(size)[:-1]]), size)
-    return np.asarray(offset + np.arange(size.sum()), np.intp)

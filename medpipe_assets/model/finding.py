@@ -6,7 +6,7 @@ training what it says without the document at hand.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from medpipe_assets.model import candidates, comparison, dictionary, knowledge, 
 from medpipe_assets.model.candidates import Candidates, Codes, Found, Inside, Proposed
 from medpipe_assets.model.dictionary import Counts, Matches, Terms
 from medpipe_assets.model.knowledge import Entries, Meanings, Standing
+from medpipe_assets.model.ranges import ranges
 from medpipe_assets.model.tokens import Integers, Numbers, Tokens, Words
 
 Floats = NDArray[np.float32]
@@ -46,6 +47,13 @@ class Counted(Protocol):
         ...
 
 
+class Stands(NamedTuple):
+    """The entries that stand in a text, and what its words stand for."""
+
+    entries: Standing
+    words: comparison.Standing
+
+
 @dataclass(frozen=True, slots=True)
 class TermStems:
     """The corpus's terms (in a row) by their stems, to be compared with spans."""
@@ -73,11 +81,13 @@ class Finders:
         stems: Numbers = self.words.stem.rows[tokens.word[tokens.content]]
         return stems
 
-    def standing(self, tokens: Tokens) -> Standing | None:
-        """The entries that stand in a text."""
+    def standing(self, tokens: Tokens) -> Stands | None:
+        """What the words of a text stand for, and the entries that stand in it."""
         if self.entries is None or self.meanings is None:
             return None
-        return knowledge.standing(self.entries, tokens, *self.meanings.of(tokens.word[tokens.content]))
+        meant = self.meanings.of(tokens.word[tokens.content])
+        found = knowledge.standing(self.entries, tokens, *meant)
+        return Stands(found, comparison.Standing(*meant, self.entries.idf))
 
     def candidates(
         self,
@@ -85,7 +95,7 @@ class Finders:
         told: Inside | None,
         counted: Counted,
         found: tuple[Matches, Matches],
-        stand: Standing | None,
+        stand: Stands | None,
     ) -> Candidates:
         """A text's candidates.
 
@@ -98,13 +108,11 @@ class Finders:
             candidates.in_bags(tokens, Found(bags, counted.bags(bags.term), self.bags.size[bags.term]), rows),
         ]
         if stand is not None:
-            proposed.append(self._standing(stand, counted))
+            proposed.append(self._standing(stand.entries, counted))
         if told is not None and len(tokens.content):
-            proposed += self._like(tokens, told, counted)
-        stands = None
-        if self.entries is not None and self.meanings is not None:
-            stands = comparison.Standing(*self.meanings.of(tokens.word[tokens.content]), self.entries.idf)
-        return candidates.together(tokens, self.words, told, proposed, self.codes, counted.prior(), stands)
+            proposed += self._like(tokens, told, counted, stand)
+        words = stand.words if stand else None
+        return candidates.together(tokens, self.words, told, proposed, self.codes, counted.prior(), words)
 
     def matches(self, tokens: Tokens) -> tuple[Matches, Matches]:
         """A text's terms, in a row and scattered."""
@@ -116,7 +124,7 @@ class Finders:
         assert known is not None  # an entry stands only where there are entries
         size = known.pair_begin[stand.entry + 1] - known.pair_begin[stand.entry]
         at = np.repeat(np.arange(len(stand.entry)), size)
-        pair = knowledge.ranges(known.pair_begin[stand.entry], size)
+        pair = ranges(known.pair_begin[stand.entry], size)
         met, right = counted.entries(stand.entry[at], pair)
         features = {
             "entry_precision": (right + 0.09) / (met + 0.3),
@@ -128,7 +136,7 @@ class Finders:
         }
         return Proposed(stand.first[at], stand.last[at], known.pair_code[pair], features)
 
-    def _like(self, tokens: Tokens, told: Inside, counted: Counted) -> list[Proposed]:
+    def _like(self, tokens: Tokens, told: Inside, counted: Counted, stand: Stands | None) -> list[Proposed]:
         first, last = candidates.spans(tokens, self.words, told)
         if not len(first) or not len(self.terms.stem):
             return []
@@ -138,9 +146,9 @@ class Finders:
         spans = likeness.queries(tokens, first, last, place, at[place], self.terms.idf[at[place]], len(self.terms.stem))
         span, code, like, rank, _ = likeness.nearest(spans, self.terms.matrix, _LIKE_TERMS, _by_term(counted))
         proposed = [Proposed(first[span], last[span], code, {"like_term": like, "like_term_rank": rank})]
-        if self.entries is not None and self.meanings is not None:
-            place, feature, weight = self.meanings.of(tokens.word[tokens.content])
-            weighted = weight * self.entries.idf[feature]
+        if stand is not None and self.entries is not None:
+            place, feature, weight, idf = stand.words
+            weighted = weight * idf[feature]
             spans = likeness.queries(tokens, first, last, place, feature, weighted, len(self.entries.idf))
             span, code, like, rank, kind = likeness.nearest(spans, self.matrix, _LIKE_ENTRIES, self._by_entry)
             told_of = {"like_entry": like, "like_entry_rank": rank, "like_entry_kind": kind}
@@ -152,7 +160,7 @@ class Finders:
         assert known is not None  # only entries are alike to something
         size = known.pair_begin[entry + 1] - known.pair_begin[entry]
         at = np.repeat(np.arange(len(entry)), size)
-        pair = knowledge.ranges(known.pair_begin[entry], size)
+        pair = ranges(known.pair_begin[entry], size)
         return at, known.pair_code[pair], like[at], known.pair_kind[pair]
 
 

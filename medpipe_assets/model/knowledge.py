@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from medpipe_assets.model import bridge
-from medpipe_assets.model.tokens import Integers, Numbers, Tokens, Words, number, numbers
+from medpipe_assets.model.ranges import ranges
+from medpipe_assets.model.tokens import Grown, Integers, Numbers, Tokens, Words, number
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.intp]
@@ -70,29 +71,6 @@ class Senses:
     skeleton: Numbers
     skeleton_begin: Integers
     skeleton_feature: Integers
-
-    def of(self, folded: str, stem: str) -> dict[int, float]:
-        """The features of a word, with weights."""
-        found: dict[int, float] = {}
-        own = _place(self.feature, number(named(self.language, stem)))
-        if own is not None:
-            found[own] = 1.0
-        at = _place(self.stem, number(stem))
-        if at is not None:
-            for i in range(self.stem_begin[at], self.stem_begin[at + 1]):
-                found[int(self.stem_feature[i])] = float(self.stem_weight[i])
-        if len(folded) >= _SHORTEST_COGNATE:
-            at = _place(self.skeleton, number(bridge.skeleton(folded)))
-            if at is not None:
-                for i in range(self.skeleton_begin[at], self.skeleton_begin[at + 1]):
-                    feature = int(self.skeleton_feature[i])
-                    found[feature] = max(COGNATE, found.get(feature, 0.0))
-        return found
-
-
-def _place(ascending: Numbers, wanted: int) -> int | None:
-    at = int(np.searchsorted(ascending, np.uint64(wanted)))
-    return at if at < len(ascending) and int(ascending[at]) == wanted else None
 
 
 def senses(
@@ -217,29 +195,65 @@ class Standing(NamedTuple):
 
 
 class Meanings:
-    """What each word met so far stands for, by its row in `Words`; features by row begin at `begin`."""
+    """What each word met so far stands for, by its row in `Words`."""
 
     def __init__(self, words: Words, senses: Senses) -> None:
         self._words, self._senses = words, senses
-        self._told: list[tuple[Integers, Floats]] = []
-        self._beginnings = words.beginnings
+        self._known = _Places(senses)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._beginnings = self._words.beginnings
+        self._begin, self._feature, self._weight = Grown(np.int64), Grown(np.int32), Grown(np.float32)
+        self._begin.append(0)
 
     def of(self, rows: Integers) -> tuple[Places, Integers, Floats]:
         """For words by row: their features as (place in `rows`, feature, weight)."""
-        if self._beginnings != self._words.beginnings:
-            self._told, self._beginnings = [], self._words.beginnings
-        for row in range(len(self._told), len(self._words.written)):
-            found = (
-                self._senses.of(self._words.folded[row], self._words.stems[row])
-                if self._words.content.rows[row]
-                else {}
-            )
-            self._told.append((np.array(list(found), np.int32), np.array(list(found.values()), np.float32)))
-        told = [self._told[row] for row in rows.tolist()]
-        place = np.repeat(np.arange(len(told)), [len(features) for features, _ in told])
-        if not len(place):
-            return place, np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return place, np.concatenate([f for f, _ in told]), np.concatenate([w for _, w in told])
+        words = self._words
+        if self._beginnings != words.beginnings:
+            self._clear()
+        for row in range(len(self._begin) - 1, len(words.written)):
+            if words.content.rows[row]:
+                for feature, weight in self._known.of(
+                    words.folded[row], int(words.stem.rows[row]), words.stems[row]
+                ).items():
+                    self._feature.append(feature)
+                    self._weight.append(weight)
+            self._begin.append(len(self._feature))
+        begin = self._begin.rows[rows]
+        size = self._begin.rows[rows + 1] - begin
+        at = ranges(begin, size)
+        return np.repeat(np.arange(len(rows)), size), self._feature.rows[at], self._weight.rows[at]
+
+
+class _Places:
+    """Senses by number, to be asked word by word."""
+
+    def __init__(self, senses: Senses) -> None:
+        self._senses = senses
+        self._feature, self._stem, self._skeleton = (
+            {number: i for i, number in enumerate(column.tolist())}
+            for column in (senses.feature, senses.stem, senses.skeleton)
+        )
+
+    def of(self, folded: str, stem_number: int, stem: str) -> dict[int, float]:
+        """The features of a word, with weights."""
+        senses, found = self._senses, {}
+        own = self._feature.get(number(named(senses.language, stem)))
+        if own is not None:
+            found[own] = 1.0
+        at = self._stem.get(stem_number)
+        if at is not None:
+            told = slice(senses.stem_begin[at], senses.stem_begin[at + 1])
+            found |= dict(zip(senses.stem_feature[told].tolist(), senses.stem_weight[told].tolist(), strict=True))
+        if len(folded) >= _SHORTEST_COGNATE and len(self._skeleton):
+            at = self._skeleton.get(number(bridge.skeleton(folded)))
+            if at is not None:
+                for feature in senses.skeleton_feature[
+                    senses.skeleton_begin[at] : senses.skeleton_begin[at + 1]
+                ].tolist():
+                    found[feature] = max(COGNATE, found.get(feature, 0.0))
+        return found
 
 
 def standing(known: Entries, tokens: Tokens, place: Places, feature: Integers, weight: Floats) -> Standing:
@@ -305,17 +319,6 @@ def _near(places: list[list[tuple[int, float]]], sentences: Sequence[int]) -> It
             if gap <= GAP and sentences[first] == sentences[last] and (first, last) not in seen:
                 seen.add((first, last))
                 yield first, last, weakest, gap
-
-
-def ranges(begin: Integers, size: Integers) -> Places:
-    """The numbers of several ranges, one after the other."""
-    if not size.sum():
-        return np.zeros(0, np.intp)
-    offset = np.repeat(begin - np.concatenate([[0], np.cumsum(size)[:-1]]), size)
-    return np.asarray(offset + np.arange(size.sum()), np.intp)
-
-
-__all__ = ["KINDS", "Entries", "Meanings", "Senses", "Standing", "Wording", "entries", "numbers", "senses", "standing"]
 
 
 def kept(parts: Any) -> dict[str, NDArray[Any]]:

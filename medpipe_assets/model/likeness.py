@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from medpipe_assets.model.ranges import ranges
 from medpipe_assets.model.tokens import Integers, Numbers, Tokens
 
 Floats = NDArray[np.float32]
@@ -14,12 +15,14 @@ Places = NDArray[np.intp]
 
 NEIGHBOURS: Final = 30
 """Terms or entries of a span whose codes are considered."""
+LEAST: Final = 0.2
+"""What is less alike than this has at most a word in common that half of all terms have."""
 
 
 def queries(
     tokens: Tokens, first: Places, last: Places, place: Places, feature: Integers, weight: Floats, features: int
 ) -> sparse.csr_array:
-    """Spans by features, each span of length one.
+    """Spans by features; each span is of length one, where no two of its words stand for the same.
 
     Args:
         first, last: tokens of each span. place, feature, weight: what each content token stands for, by token.
@@ -30,12 +33,13 @@ def queries(
     begin = np.searchsorted(place, low)
     size = np.searchsorted(place, high) - begin
     owner = np.repeat(np.arange(len(first)), size)
-    at = np.repeat(begin - np.concatenate([[0], np.cumsum(size)[:-1]]), size) + np.arange(size.sum())
-    matrix = sparse.csr_array((weight[at], (owner, feature[at])), shape=(len(first), features), dtype=np.float32)
-    length = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    at = ranges(begin, size)
+    values = weight[at].astype(np.float32)
+    length = np.sqrt(np.bincount(owner, values * values, len(first)))
     length[length == 0] = 1
-    matrix.data /= np.repeat(length, np.diff(matrix.indptr)).astype(np.float32)
-    return matrix
+    values /= length[owner]
+    indptr = np.concatenate([[0], np.cumsum(size)])
+    return sparse.csr_array((values, feature[at], indptr), shape=(len(first), features))
 
 
 def nearest(
@@ -48,24 +52,15 @@ def nearest(
         best: from things (columns of `known`) and likenesses to (position in them, code, likeness, kind).
     """
     likeness = (spans @ known).tocsr()
-    span: list[int] = []
-    thing: list[NDArray[Any]] = []
-    value: list[NDArray[Any]] = []
-    for row in range(likeness.shape[0]):
-        part = slice(likeness.indptr[row], likeness.indptr[row + 1])
-        data = likeness.data[part]
-        if len(data) > NEIGHBOURS:
-            top = np.argpartition(-data, NEIGHBOURS)[:NEIGHBOURS]
-            thing.append(likeness.indices[part][top])
-            value.append(data[top])
-        else:
-            thing.append(likeness.indices[part])
-            value.append(data)
-        span += [row] * len(value[-1])
-    if not span:
+    alike = np.flatnonzero(likeness.data >= LEAST)
+    owner = np.searchsorted(likeness.indptr, alike, side="right") - 1
+    order = np.lexsort((-likeness.data[alike], owner))
+    alike, owner = alike[order], owner[order]
+    near = np.arange(len(owner)) - np.searchsorted(owner, owner) < NEIGHBOURS
+    things, values, spans_ = likeness.indices[alike[near]], likeness.data[alike[near]], owner[near]
+    if not len(things):
         none = np.zeros(0, np.intp)
         return none, none.astype(np.int32), none.astype(np.float32), none, none.astype(np.int32)
-    things, values, spans_ = np.concatenate(thing), np.concatenate(value), np.array(span)
     at, code, like, kind = best(things, values)
     owner = spans_[at]
     order = np.lexsort((kind, code, -like, owner))

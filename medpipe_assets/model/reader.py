@@ -17,12 +17,16 @@ from medpipe_assets.model import artefact, calibration, dictionary, trees
 from medpipe_assets.model.candidates import Candidates, Codes, inside
 from medpipe_assets.model.comparison import Told
 from medpipe_assets.model.dictionary import Counts, Terms
-from medpipe_assets.model.finding import Finders, TermStems
+from medpipe_assets.model.finding import Finders, Stands, TermStems
 from medpipe_assets.model.knowledge import Entries, Meanings, Senses, Standing
 from medpipe_assets.model.tagger import Mark, Tagger
 from medpipe_assets.model.tokens import Integers, Tokens, Words
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+LEAST: Final = 0.005
+"""Proposals less probable than this are not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,13 @@ _TRUSTED: Final = ((0.7, "often"), (0.35, "at times"), (0.0, "seldom"))
 
 
 def marks_of(
-    tokens: Tokens, matches: dictionary.Matches, counts: Counts, stand: Standing | None, finders: Finders
+    tokens: Tokens, matches: dictionary.Matches, counts: Counts, stand: Stands | None, finders: Finders
 ) -> list[Mark]:
     """What is known of a text beforehand, as marks for the tagger."""
-    return [*_marks_of_terms(tokens, matches, counts), *(_marks_of_entries(tokens, stand, finders) if stand else ())]
+    return [
+        *_marks_of_terms(tokens, matches, counts),
+        *(_marks_of_entries(tokens, stand.entries, finders) if stand else ()),
+    ]
 
 
 _NEAR: Final = 1
@@ -156,18 +163,16 @@ class Reader:
 
 def reading(tokens: Tokens, found: Candidates, probability: NDArray[np.float64], codes: Codes) -> Reading:
     """Candidates with their probabilities as proposals and codes; a code is as probable as its best span."""
+    best = np.zeros(len(codes.code))
+    np.maximum.at(best, found.code, probability)
+    told = np.unique(found.code)
+    ranked = told[np.lexsort((told, -best[told]))]  # codes are numbered in their own order
     begin, end = tokens.begin[found.first], tokens.end[found.last]
-    order = np.lexsort((-probability, end, begin))
-    proposals: dict[tuple[int, int, int], Proposal] = {}
-    best: dict[int, float] = {}
-    for i in order:
-        code, p = int(found.code[i]), float(probability[i])
-        place = (int(begin[i]), int(end[i]), code)
-        if place not in proposals:
-            proposals[place] = Proposal(place[0], place[1], codes.code[code], p)
-        best[code] = max(p, best.get(code, 0.0))
-    ranked = sorted(best, key=lambda code: (-best[code], codes.code[code]))
-    return Reading(tuple(proposals.values()), tuple((codes.code[code], best[code]) for code in ranked))
+    likely = np.flatnonzero(probability >= LEAST)
+    order = likely[np.lexsort((found.code[likely], -probability[likely], end[likely], begin[likely]))]
+    columns = begin[order].tolist(), end[order].tolist(), found.code[order].tolist(), probability[order].tolist()
+    proposals = tuple(Proposal(b, e, codes.code[code], p) for b, e, code, p in zip(*columns, strict=True))
+    return Reading(proposals, tuple((codes.code[code], float(best[code])) for code in ranked.tolist()))
 
 
 def apart(proposals: Iterable[Proposal]) -> list[Proposal]:

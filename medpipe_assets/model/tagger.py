@@ -110,6 +110,9 @@ class Tagger:
         nothing = [[0.0] * len(LABELS)]
         self._table = np.array([*weights.values(), *nothing], np.float32)  # the last row: an attribute unknown
         self._transitions = transitions
+        names = sorted({_placed(name)[1] for name in weights if _is_placed(name)})
+        self._names = {name: at for at, name in enumerate(names)}
+        self._from_places = self._rows_of([f"{place}{name}" for name in names for place in _PLACES], len(_PLACES))
         pairs = sorted({name[1:] for name in weights if name[0] in _PAIR})
         self._pairs = {name: at for at, name in enumerate(pairs)}
         self._pair_table = self._rows_of([side + name for name in [*pairs, ""] for side in _PAIR], len(_PAIR))
@@ -212,11 +215,8 @@ class Tagger:
         if row == len(self._seen):
             self._seen = np.concatenate([self._seen, np.zeros_like(self._seen)])
         self._folded.append(_folded(surface))
-        for at, place in enumerate(_PLACES):
-            for attribute in _attributes(surface, place):
-                known = self._weights.get(attribute)
-                if known is not None:
-                    self._seen[row, at] += self._table[known]
+        known = [self._names[name] for name in _names(surface, 0) if name in self._names]
+        self._seen[row] = self._from_places[known].sum(axis=0)
         return row
 
     def _emissions(self, words: _Words) -> Floats:
@@ -378,13 +378,29 @@ def _features(words: _Words) -> Iterator[list[str]]:
 @lru_cache(maxsize=200_000)
 def _attributes(surface: str, place: int) -> tuple[str, ...]:
     """What the label of a word is told by a spelling that stands `place` words from it."""
+    return tuple(f"{place}{name}" for name in _names(surface, place))
+
+
+def _names(surface: str, place: int) -> Iterable[str]:
+    """What there is to tell of a spelling from a place; from the word itself all there is."""
     word = _folded(surface)
     names = [f"w{word}"]
     if abs(place) <= 1:
-        names += [f"s{_shape(surface)}", *(f"p{word[:n]}" for n in (3, 4)), *(f"e{word[-n:]}" for n in (3, 4))]
+        names += [f"s{_shape(surface)}", f"p{word[:3]}", f"p{word[:4]}", f"e{word[-3:]}", f"e{word[-4:]}"]
     if place == 0:
-        names += ["", *(f"p{word[:n]}" for n in (2, 5)), *(f"e{word[-n:]}" for n in (2, 5))]
-    return tuple(f"{place}{name}" for name in dict.fromkeys(names))
+        names += ["", f"p{word[:2]}", f"p{word[:5]}", f"e{word[-2:]}", f"e{word[-5:]}"]
+    return dict.fromkeys(names)
+
+
+def _is_placed(attribute: str) -> bool:
+    """Whether an attribute tells of a spelling, which begins with the place it is seen from."""
+    return attribute[0] == "-" or attribute[0].isdigit()
+
+
+def _placed(attribute: str) -> tuple[str, str]:
+    """Place and name of an attribute that tells of a spelling."""
+    sign = 2 if attribute[0] == "-" else 1
+    return attribute[:sign], attribute[sign:]
 
 
 @lru_cache(maxsize=20_000)
