@@ -120,6 +120,7 @@ class Lexicon:
         self._seen = _Vocabulary(self._learn)
         self._lock = Lock()
         self._sense_of = lru_cache(_REMEMBERED)(self._sense)
+        self._meaning_of = lru_cache(_REMEMBERED)(self._meaning)
 
     def find(self, text: str) -> Iterator[Found]:
         """The terms and abbreviations named in a text, in order, never overlapping: the leftmost, then the longest."""
@@ -141,6 +142,9 @@ class Lexicon:
 
     def sense(self, text: str) -> Sense | None:
         """What a text, taken whole, means; None where it is no term. An abbreviation is known by its surface."""
+        return self._meaning_of(text)
+
+    def _meaning(self, text: str) -> Sense | None:
         surface = text.strip()
         if surface in self._abbreviations:
             return self._abbreviations[surface]
