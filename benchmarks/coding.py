@@ -34,6 +34,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.installation import installed
 from benchmarks.reporting import arguments, figure, interval, quiet_stdout
 from medpipe_assets.coding import icd10cm
 from medpipe_assets.coding.embedded import EmbeddedCoding
@@ -114,7 +115,8 @@ def tested(
     """
     with tempfile.TemporaryDirectory() as folder:
         if options.zero_shot:
-            return coded(documents, options.language, "")
+            with installed(options.index):
+                return coded(documents, options.language, "")
         titles = training.titles_by_language(options.titles)
         sources = training.Sources(options.train, titles, options.index, left_out)
         path = Path(folder, "coding.model")

@@ -64,6 +64,9 @@ What was compared, and why the model is as it is, is in [decisions/0008](decisio
         ),
         "zero_shot_spanish": ("coding", "--zero-shot", "--test", f"{_CODIESP}/dev"),
         "zero_shot_english": ("coding", "--zero-shot", "--test", f"{_CODIESP}/dev", "--language", "en"),
+        "zero_shot_english_index": (
+            "coding", "--zero-shot", "--test", f"{_CODIESP}/dev", "--language", "en", *_INDEX,
+        ),
         "assertion": ("assertion",),
         "mentions": ("mentions",),
         "coding": ("coding", "--train", f"{_CODIESP}/train", "--test", f"{_CODIESP}/dev", *_INDEX),
