@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 
 from medpipe_assets.errors import DocumentError, Reason
-from medpipe_assets.extraction.media_type import ZIP, sniff
+from medpipe_assets.extraction.media_type import ZIP, ZIP_ERRORS, sniff
 
 MAX_MEMBERS = 10_000
 MAX_TOTAL_BYTES = 4 << 30
@@ -56,7 +56,7 @@ def members(data: bytes) -> Iterator[tuple[str, bytes | DocumentError]]:
 def _members(data: bytes, prefix: str, depth: int, budget: _Budget) -> Iterator[tuple[str, bytes | DocumentError]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+    except ZIP_ERRORS as error:
         raise DocumentError(Reason.CORRUPT, f"ZIP: {type(error).__name__}") from None
     with archive:
         for info in archive.infolist():

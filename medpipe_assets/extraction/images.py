@@ -77,6 +77,8 @@ def pictures(data: bytes, media_type: str) -> Iterator[Picture | DocumentError]:
             yield _picture(image)
         except DocumentError as error:
             yield DocumentError(error.reason, error.detail, number)
+        except Image.DecompressionBombError:
+            yield DocumentError(Reason.TOO_LARGE, f"more than {MAX_PIXELS} pixels", number)
         except _BROKEN as error:
             yield DocumentError(Reason.CORRUPT, f"{media_type}: {type(error).__name__}", number)
 
@@ -89,6 +91,8 @@ def _frames(image: Image.Image) -> int:
     """
     try:
         return int(getattr(image, "n_frames", 1))
+    except Image.DecompressionBombError:
+        raise DocumentError(Reason.TOO_LARGE, f"more than {MAX_PIXELS} pixels") from None
     except _BROKEN as error:
         raise DocumentError(Reason.CORRUPT, f"{image.format}: {type(error).__name__}") from None
 

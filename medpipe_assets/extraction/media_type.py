@@ -6,8 +6,11 @@ are containers and expanded by archive.py before extraction.
 
 import io
 import json
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.plain_text import decode
@@ -71,6 +74,12 @@ _OFFICE_FOLDERS = (
     ("xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
 )
+ZIP_ERRORS = (
+    zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError, IndexError, KeyError,
+    OverflowError, struct.error, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What zipfile raises for archives that are broken in one way or another."""
+
 _ZIPPED_TYPES = ("application/vnd.oasis.opendocument.", "application/epub+zip", "application/vnd.sun.xml.")
 """What a package's own word on its type is taken for; any other word may be a patient's name."""
 
@@ -150,7 +159,7 @@ def _zip(data: bytes) -> str:
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
                 declared = archive.read("mimetype").decode("ascii", errors="replace").strip()
                 return declared if declared.startswith(_ZIPPED_TYPES) else UNKNOWN
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError):
+    except ZIP_ERRORS:
         # Broken, but what it was going to be still shows in the local headers.
         names = [n.decode("utf-8", errors="replace") for n in re.findall(rb"PK\x03\x04.{26}([\w\[\]./-]+)", data, re.S)]
     if "[Content_Types].xml" in names:

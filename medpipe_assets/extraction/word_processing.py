@@ -13,6 +13,7 @@ from docx2python import docx2python
 
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.extraction.engine import Extraction
+from medpipe_assets.extraction.media_type import ZIP_ERRORS
 from medpipe_assets.extraction.plain_text import extraction_of
 
 MAX_UNPACKED_BYTES = 512 << 20
@@ -41,7 +42,7 @@ def extract(data: bytes) -> Extraction:
             warnings.simplefilter("ignore")
             with docx2python(io.BytesIO(data), duplicate_merged_cells=False) as content:
                 parts = [content.header, content.body, content.footnotes, content.endnotes, content.footer]
-    except (zipfile.BadZipFile, KeyError, ValueError, SyntaxError, OSError, AttributeError, IndexError) as error:
+    except (*ZIP_ERRORS, SyntaxError, AttributeError, TypeError, RecursionError) as error:
         raise DocumentError(Reason.CORRUPT, f"DOCX: {type(error).__name__}") from None
     return extraction_of("\n".join(line for part in parts for table in part for row in table for line in _lines(row)))
 
@@ -50,7 +51,7 @@ def _refuse_bad_package(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             sizes = {part.filename: part.file_size for part in parts.infolist()}
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except ZIP_ERRORS as error:
         raise DocumentError(Reason.CORRUPT, f"DOCX: {type(error).__name__}") from None
     if "_rels/.rels" not in sizes:
         raise DocumentError(Reason.CORRUPT, "DOCX without the list of its parts")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medpipe_assets.documents.pool import PoolSettings, map_tasks, where
-from medpipe_assets.errors import DocumentError, Reason
+from medpipe_assets.errors import DocumentError, Reason, RunStopError
 from medpipe_tests.unit.documents.pool_tasks import run, square
 
 HERE = PoolSettings(workers=0)
@@ -80,9 +80,49 @@ def test_a_task_whose_worker_died_by_chance_succeeds_at_the_second_try(tmp_path:
     assert list(map_tasks(run, [task], ONE)) == [(task, "abort once")]
 
 
-def test_a_task_that_exits_costs_itself_alone() -> None:
-    (error,) = failures(("exit", ""))
-    assert error.reason == Reason.ENGINE_CRASHED
+@pytest.mark.parametrize("settings", [HERE, ONE], ids=["here", "worker"])
+@pytest.mark.parametrize("action", ["exit", "panic"])
+def test_a_library_that_wants_to_end_the_process_costs_its_task_alone(settings: PoolSettings, action: str) -> None:
+    (error,) = failures((action, ""), settings)
+    assert error.reason == Reason.ENGINE_CRASHED and "secret" not in str(error)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
+def test_who_wants_the_run_to_end_ends_it(error: type[BaseException]) -> None:
+    def interrupted(_: int) -> int:
+        raise error
+
+    with pytest.raises(error):
+        list(map_tasks(interrupted, [1], HERE))
+
+
+def test_a_full_disk_is_no_documents_fault() -> None:
+    ((_, result),) = map_tasks(run, [("full", "")], HERE)
+    assert isinstance(result, RunStopError) and "make room" in str(result)
+
+
+def test_what_crashed_is_tried_again_when_the_others_are_done() -> None:
+    tasks = [("count and abort", ""), *((str(n), "") for n in range(6))]
+    assert [task for task, _ in map_tasks(run, tasks, TWO)][-1] == tasks[0]
+
+
+def test_each_page_that_is_done_gives_a_long_document_more_time() -> None:
+    settings = PoolSettings(workers=1, task_seconds=6)
+    assert list(map_tasks(run, [("pages", "20")], settings)) == [(("pages", "20"), "20")]
+
+
+def test_a_library_that_aborts_when_its_memory_is_full_is_told_from_one_that_is_broken() -> None:
+    settings = PoolSettings(workers=1, task_seconds=60, memory_bytes=400 << 20)
+    (error,) = failures(("swell and abort", str(300 << 20)), settings)
+    assert error.reason == Reason.TOO_LARGE
+
+
+def test_workers_are_silent_and_dump_no_core(capfd: pytest.CaptureFixture[str]) -> None:
+    assert dict(map_tasks(run, [("shout", ""), ("core limit", "")], ONE)) == {
+        ("shout", ""): "shout",
+        ("core limit", ""): 0,
+    }
+    assert "secret" not in "".join(capfd.readouterr())
 
 
 def test_a_hanging_task_is_killed_at_its_deadline_and_the_others_go_on() -> None:
@@ -101,9 +141,9 @@ def test_a_huge_task_passes() -> None:
     assert list(map_tasks(run, [task], ONE)) == [(task, task[0])]
 
 
-def test_a_task_that_needs_more_memory_than_it_may_is_too_large_or_crashes() -> None:
+def test_a_task_that_needs_more_memory_than_it_may_is_too_large() -> None:
     (error,) = failures(("huge", str(3 << 30)), PoolSettings(workers=1, task_seconds=60, memory_bytes=1 << 30))
-    assert error.reason in {Reason.TOO_LARGE, Reason.ENGINE_CRASHED}
+    assert (error.reason, error.detail) == (Reason.TOO_LARGE, "needs more than 1024 MB of memory")
 
 
 def test_workers_are_used_again() -> None:
