@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     model: str = Field(
         default="", description="file of the coding model; empty: medpipe/coding.model in the user's data folder"
     )
+    gold: str = Field(default="", description="folder of coded texts that accuracy is watched on; empty: the samples'")
+    least_f1: float = Field(default=0.6, ge=0, le=1, description="F1 on the gold set below which a run warns")
     inbox: str = Field(default="", description="folder, or s3://bucket/prefix, watched; empty: `inbox` in the lake")
     uploads: str = Field(default="", description="folder or s3://bucket/prefix with a folder for each dataset's files")
     inbox_queue: str = Field(default="", description="URL of the SQS queue that tells what arrives on S3")

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from medpipe_assets.defs.documents.partitions import DAYS, day_of, today
+from medpipe_assets.defs.documents.watch import gold_metadata
 from medpipe_assets.defs.resources import (
     EnginesResource,
     LakeResource,
@@ -134,7 +135,8 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                 metadata |= {"sources_received": intake.sources, "sources_unreadable": intake.unreadable}
             selection = reprocess.selection(opened, stage)
             report = StageReport(stage)
-            made = stages(engines.open(opened.location), opened.raw)[stage]
+            in_force = engines.open(opened.location)
+            made = stages(in_force, opened.raw)[stage]
             if selection is not None:
                 report = run_stage(
                     opened,
@@ -148,6 +150,8 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
                 )
             counts |= _report_counts(report)
             metadata |= _report_metadata(opened, report, day) | {"engine": made.engine, "stage_version": made.version}
+            if stage == "icd10_mappings":
+                metadata |= gold_metadata(in_force, Settings.load())
         return dg.MaterializeResult(metadata=metadata)
 
     return run

@@ -13,7 +13,8 @@ import dagster as dg
 
 from medpipe_assets.defs.aws import AwsResource
 from medpipe_assets.defs.documents.partitions import DAYS, day_of
-from medpipe_assets.defs.resources import LakeResource, Reprocess, private_errors
+from medpipe_assets.defs.documents.watch import gold_metadata
+from medpipe_assets.defs.resources import EnginesResource, LakeResource, Reprocess, private_errors
 from medpipe_assets.documents.line import RULE_NAMES
 from medpipe_assets.documents.soundness import check_day, check_days, check_new, days_worked_on
 from medpipe_assets.lake.buckets import shortcomings
@@ -115,6 +116,22 @@ def share_under_threshold(context: dg.AssetCheckExecutionContext, lake: LakeReso
 
 
 @dg.asset_check(
+    asset="icd10_mappings",
+    partitions_def=DAYS,
+    description="The engines in force code the gold set (MEDPIPE_GOLD) with an F1 of MEDPIPE_LEAST_F1 at least.",
+)
+def gold_set_is_coded_well(engines: EnginesResource, lake: LakeResource) -> dg.AssetCheckResult:
+    with private_errors():
+        settings = Settings.load()
+        found = gold_metadata(engines.open(lake.open().location), settings)
+    return dg.AssetCheckResult(
+        passed=found.get("gold_f1", 1.0) >= settings.least_f1,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=found | {"least_f1": settings.least_f1},
+    )
+
+
+@dg.asset_check(
     asset="lake_maintenance",
     description="The rules and the balance of all stages hold over the whole of each day that was worked on since the "
     "night before last. Runs check what they write themselves.",
@@ -146,4 +163,10 @@ def buckets_are_safe(lake: LakeResource, aws: AwsResource) -> dg.AssetCheckResul
 
 def checks() -> list[dg.AssetChecksDefinition]:
     """All checks of the line."""
-    return [*(_stage_checks(stage) for stage in STAGES), share_under_threshold, days_are_sound, buckets_are_safe]
+    return [
+        *(_stage_checks(stage) for stage in STAGES),
+        share_under_threshold,
+        gold_set_is_coded_well,
+        days_are_sound,
+        buckets_are_safe,
+    ]
