@@ -173,7 +173,7 @@ def _take(lake: Lake, arrival: Arrival, fetch: Callable[[str], bytes], chunk: _C
 def _is_zip(data: bytes) -> bool:
     try:
         return sniff(data) == ZIP
-    except DocumentError:  # the first stage says what is wrong with it
+    except Exception:  # the first stage says what is wrong with it, and the intake of the others goes on
         return False
 
 

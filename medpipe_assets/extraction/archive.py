@@ -50,7 +50,14 @@ def members(data: bytes) -> Iterator[tuple[str, bytes | DocumentError]]:
     Raises:
         DocumentError: corrupt when the bytes are no archive.
     """
-    yield from _members(data, "", 1, _Budget())
+    try:
+        yield from _members(data, "", 1, _Budget())
+    except DocumentError:
+        raise
+    except MemoryError:
+        raise DocumentError(Reason.TOO_LARGE, "ZIP: out of memory") from None
+    except Exception as error:  # whatever else zipfile raises: one archive must not end the intake of all others
+        raise DocumentError(Reason.CORRUPT, f"ZIP: {type(error).__name__}") from None
 
 
 def _members(data: bytes, prefix: str, depth: int, budget: _Budget) -> Iterator[tuple[str, bytes | DocumentError]]:
@@ -60,7 +67,7 @@ def _members(data: bytes, prefix: str, depth: int, budget: _Budget) -> Iterator[
         raise DocumentError(Reason.CORRUPT, f"ZIP: {type(error).__name__}") from None
     with archive:
         for info in archive.infolist():
-            if info.is_dir() or _is_skipped(info.filename):
+            if info.filename.endswith("/") or _is_skipped(info.filename):  # is_dir() fails where there is no name
                 continue
             budget.members -= 1
             if budget.members < 0:
