@@ -6,8 +6,9 @@ Documents are small English notes, no two alike; each lake is made from nothing,
 process of its own. Figures are of processor time (all threads and processes of a step, after imports), which other work
 on the machine disturbs less than the clock; `_seconds` is by the clock.
 
-- `scale_cpu_per_document_N`: of a run over N documents, less that of a run over one (engines, Dagster, empty tables).
-- `scale_flat`: that of the largest lake over that of the smallest.
+- `scale_flat`: what a document more costs in a lake of the largest size, over what it costs in one of the smallest:
+  batches of BATCH documents through all stages, their checks and the consumer tables, in one process whose engines are
+  loaded; `scale_batch_N` is a document's part of it.
 - `scale_rerun_N_seconds`, `scale_rerun_N_processed`: the same command again; documents that any stage processed.
 - `scale_one_more_N`: a document more for a lake of N, less the same for a lake of one document.
 - `scale_memory_parent_N`, `_worker_N`: most memory resident, 10^9 bytes.
@@ -25,6 +26,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -82,6 +84,54 @@ def _processed(lake: Any) -> int:
     return int(rows["run_id"].to_pylist().count(rows["run_id"][0].as_py()))
 
 
+BATCH, BATCHES, BULK = 100, 5, 1000
+
+
+def batches(lake: str, folder: str, small: str, large: str, seed: str) -> dict[str, Any]:
+    """Processor seconds a document of small batches, in a lake of either size; and the most memory."""
+    import datetime as dt
+
+    from medpipe_assets.defs.resources import make_engines
+    from medpipe_assets.documents.consumers import CONSUMERS, rebuild
+    from medpipe_assets.documents.intake import receive, take_in
+    from medpipe_assets.documents.line import stages
+    from medpipe_assets.documents.pool import PoolSettings
+    from medpipe_assets.documents.soundness import check_new
+    from medpipe_assets.documents.stage import run_stage
+    from medpipe_assets.inbox.local import LocalInbox, fetch
+    from medpipe_assets.lake.lake import Lake
+    from medpipe_assets.lake.location import LakeLocation
+    from medpipe_assets.settings import Settings
+
+    opened, day = Lake(LakeLocation.under(lake)), dt.date(2026, 11, 20)
+    made = stages(make_engines(Settings(), opened.location), opened.raw)
+    done = 0
+
+    def add(count: int) -> float:
+        nonlocal done
+        batch = Path(folder, str(done))
+        fill(batch, "small", count, first=done, seed=int(seed))
+        done += count
+        begun = processor_seconds()
+        run_id = str(done)
+        receive(opened, LocalInbox((batch,)).arrivals(), day)
+        take_in(opened, day, fetch, run_id=run_id)
+        for name, stage in made.items():
+            run_stage(opened, stage, day, run_id=run_id, pool=PoolSettings(workers=0))
+            check_new(opened, name, day, run_id)
+        for name in CONSUMERS:
+            rebuild(opened, name, day, run_id=run_id)
+        return (processor_seconds() - begun) / count
+
+    def grown(size: int) -> float:
+        while done < size:
+            add(min(BULK, size - done))
+        return statistics.median(add(BATCH) for _ in range(BATCHES))
+
+    costs = {"small": grown(int(small)), "large": grown(int(large))}
+    return costs | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+
+
 def ticks(lake: str, folder: str) -> dict[str, float]:
     """The sensor's looks at the inbox: all new, all waiting, all known."""
     from medpipe_assets.defs.documents.partitions import today
@@ -111,15 +161,18 @@ def measure(sizes: tuple[int, ...], seed: int, scratch: Path) -> None:
     """Lakes of these sizes."""
     fill(scratch / "one", "small", 1, seed=seed + 1)
     fill(scratch / "more", "small", 1, seed=seed + 2)
-    alone, one = _run(scratch / "lake of one", scratch / "one"), _run(scratch / "lake of one", scratch / "more")
-    costs = []
+    _run(scratch / "lake of one", scratch / "one")
+    one = _run(scratch / "lake of one", scratch / "more")
+    flat = _step("batches", scratch / "flat", scratch / "flat documents", sizes[0], sizes[-1], seed)
+    for size, cost in ((sizes[0], flat["small"]), (sizes[-1], flat["large"])):
+        _tell(f"batch_{size}", 1000 * cost, "milliseconds", size)
+    figure("scale_flat", flat["large"] / flat["small"], "ratio", n=sizes[-1], config={"sizes": list(sizes)})
     for count in sizes:
         folder, lake = scratch / f"{count}", scratch / f"lake of {count}"
         fill(folder, "small", count, seed=seed)
         made = _run(lake, folder)
         assert made["documents"] == count
-        costs.append(1000 * (made["cpu"] - alone["cpu"]) / (count - 1))
-        _tell(f"cpu_per_document_{count}", costs[-1], "milliseconds", count)
+        _tell(f"cpu_{count}", made["cpu"], "seconds", count)
         _tell(f"seconds_{count}", made["seconds"], "seconds", count)
         for place in ("parent", "worker"):
             _tell(f"memory_{place}_{count}", made[place], "GB", count)
@@ -134,7 +187,6 @@ def measure(sizes: tuple[int, ...], seed: int, scratch: Path) -> None:
         for state in ("new", "waiting", "known", "intake"):
             name = f"tick_{state}_{count}" if state != "intake" else f"intake_{count}_seconds"
             _tell(name, watched[state], "seconds", count)
-    figure("scale_flat", costs[-1] / costs[0], "ratio", n=sizes[-1], config={"sizes": list(sizes)})
 
 
 def _tell(name: str, value: float, unit: str, count: int, **config: Any) -> None:

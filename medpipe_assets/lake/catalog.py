@@ -11,6 +11,7 @@ import sqlalchemy.exc
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import MetastoreCatalog
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table.snapshots import MetadataLogEntry, Snapshot, SnapshotLogEntry
 
 from medpipe_assets.aws.clients import Clients
 from medpipe_assets.lake.location import DEFAULT_DATABASE, LakeLocation
@@ -21,6 +22,16 @@ LOCAL_NAMESPACE = DEFAULT_DATABASE
 CATALOG_TRIES = 5
 CONNECT_SECONDS, REQUEST_SECONDS = 10, 70
 """Time limits of reading and writing tables on S3, those of the other clients."""
+
+
+def _itself(value: Any, _: Any) -> Any:
+    return value
+
+
+# pyiceberg copies a table's whole metadata, snapshot by snapshot, a dozen times a commit: 0.2 s where there are a
+# thousand of them, and each commit adds one. Nothing changes a snapshot once it is made, so that it may be shared.
+for _kind in (Snapshot, SnapshotLogEntry, MetadataLogEntry):
+    _kind.__deepcopy__ = _itself
 
 
 def namespace_of(location: LakeLocation) -> str:

@@ -87,7 +87,9 @@ def all_verdicts(lake: Lake, days: Collection[dt.date]) -> list[Verdict]:
 
 REMEMBERED = 16
 """Partitions of the ledger that a process remembers of a lake: those of a run, and some."""
-_memory: WeakKeyDictionary[Lake, dict[Any, tuple[frozenset[str], Mapping[str, Verdict]]]] = WeakKeyDictionary()
+_Remembered = tuple[int | None, frozenset[str], Mapping[str, Verdict]]
+"""The snapshot of the ledger, a partition's files then, and what they said."""
+_memory: WeakKeyDictionary[Lake, dict[Any, _Remembered]] = WeakKeyDictionary()
 
 
 def _remembered(lake: Lake, stage: str, days: tuple[dt.date, ...]) -> Mapping[str, Verdict]:
@@ -96,13 +98,16 @@ def _remembered(lake: Lake, stage: str, days: tuple[dt.date, ...]) -> Mapping[st
     A file of a table never changes. A run asks for the same days dozens of times, and adds a file now and then.
     """
     memory = _memory.setdefault(lake, {})
-    files = frozenset(lake.paths("stage_status", days=days, stage=stage))
-    seen, found = memory.pop((stage, days), (frozenset[str](), {}))
-    if not seen <= files:
-        seen, found = frozenset(), {}
-    if new := files - seen:
-        found = _in_force(lake.read_paths("stage_status", sorted(new), _VERDICT_COLUMNS), found)
-    memory[stage, days] = files, found
+    snapshot_id = lake.snapshot_id("stage_status")
+    seen_at, seen, found = memory.pop((stage, days), (None, frozenset[str](), {}))
+    if snapshot_id is None or seen_at != snapshot_id:
+        files = frozenset(lake.paths("stage_status", days=days, stage=stage, snapshot_id=snapshot_id))
+        if not seen <= files:
+            seen, found = frozenset(), {}
+        if new := files - seen:
+            found = _in_force(lake.read_paths("stage_status", sorted(new), _VERDICT_COLUMNS), found)
+        seen = files
+    memory[stage, days] = snapshot_id, seen, found
     if len(memory) > REMEMBERED:
         del memory[next(iter(memory))]
     return found
