@@ -11,7 +11,8 @@ megabytes of UTF-8 text per second of CPU time on one core, everything loaded an
 - `conditions_and_assertion`: what medspaCy's TargetMatcher and ConText do, finding conditions and judging what is said
   of them. With `medspacy.load()` as its peer over the same texts, given the wordings of the same lexicon as literal
   rules, rounds in turn with ours; `ratio` is ours over theirs. Only where `--medspacy PYTHON` names an interpreter that
-  has medspaCy (by default this one). `--terms` limits the wordings it is given; ours are always all of them.
+  has medspaCy (by default the environment's MEDSPACY_PYTHON, or this one). `--terms` limits the wordings it is given;
+  ours are always all of them.
 
 Without `--model FILE` the engines use the lexicon alone.
 """
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="a folder of text files")
     parser.add_argument("--language", default="en", help="language of the corpus")
     parser.add_argument("--model", default="", metavar="FILE", help="the model for coding")
-    parser.add_argument("--medspacy", default=sys.executable, metavar="PYTHON", help="an interpreter with medspaCy")
+    peer = os.environ.get("MEDSPACY_PYTHON", sys.executable)
+    parser.add_argument("--medspacy", default=peer, metavar="PYTHON", help="an interpreter with medspaCy")
     parser.add_argument("--terms", type=int, metavar="N", help="terms that medspaCy is given")
     options = parser.parse_args(argv)
     if options.corpus:

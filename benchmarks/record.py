@@ -74,16 +74,20 @@ What was compared, and why the model is as it is, is in [decisions/0008](decisio
 )  # fmt: skip
 
 
-def measure(section: str, command: Sequence[str], quick: bool) -> str:
-    """A section: its benchmark's figures as a table, with machine and date."""
+def measured(command: Sequence[str], quick: bool) -> list[dict[str, Any]]:
+    """The figures that a benchmark prints."""
     name, *given = (word.replace("{corpora}", str(CORPORA)) for word in command)
     run = [sys.executable, "-m", f"benchmarks.{name}", *given, *(["--quick"] if quick else [])]
     done = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def told(section: str, command: Sequence[str], rows: Sequence[dict[str, Any]], quick: bool) -> str:
+    """A section: its benchmark's figures as a table, with machine and date."""
     when = dt.datetime.now(dt.UTC).date().isoformat()
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     lines = [f"## {section}", "", f"{when}, {machine}{', --quick' if quick else ''}", ""]
-    if given:
+    if len(command) > 1:
         lines += [f"`python -m benchmarks.{' '.join(command)}`".replace("{corpora}", "$MEDPIPE_CORPORA"), ""]
     plain = [row for row in rows if not row["figure"].endswith(tuple(_SPECIAL))]
     configs = [row["config"] or {} for row in plain]
@@ -100,7 +104,9 @@ def measure(section: str, command: Sequence[str], quick: bool) -> str:
 def _line(row: dict[str, Any], shared: dict[str, Any]) -> str:
     interval = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
     own = {k: v for k, v in (row["config"] or {}).items() if k not in shared and k != "version"}
-    config = ", ".join(f"{key} {value}" for key, value in own.items())
+    peers = {f"peer {name}": f"{value:.4g}" for name, value in (row["peer"] or {}).items()}
+    ratio = {"ratio": f"{row['ratio']:.3g}"} if row["ratio"] is not None else {}
+    config = ", ".join(f"{key} {value}" for key, value in (own | peers | ratio).items())
     return f"| {row['figure']} | {row['value']:.4g} | {row['unit']} | {interval} | {row['n'] or ''} | {config} |"
 
 
@@ -125,7 +131,7 @@ def _errors(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-_SPECIAL: Final = {"_reliability": _reliability, "_error": _errors}
+_SPECIAL: Final = {"_reliability": _reliability, "_error_of_code": _errors}
 """Endings of figures that are shown otherwise than as a line of the table."""
 
 
@@ -146,7 +152,8 @@ def main() -> None:
     file = DOCS / page.file
     kept = sections(file.read_text()) if file.exists() else {}
     for name in arguments.names or page.sections:
-        kept[name] = measure(name, page.sections.get(name, (name,)), arguments.quick)
+        command = page.sections.get(name, (name,))
+        kept[name] = told(name, command, measured(command, arguments.quick), arguments.quick)
         order = [*(s for s in page.sections if s in kept), *sorted(set(kept) - set(page.sections))]
         if not arguments.accuracy:
             order = sorted(kept)
