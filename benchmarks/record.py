@@ -53,7 +53,10 @@ ACCURACY: Final = Page(
 Written by `python -m benchmarks.record --accuracy`, over corpora that are not part of medpipe (MEDPIPE_CORPORA; the
 layouts are in the benchmarks' own help). Sections named `zero_shot` use what medpipe ships: no text of the corpus was
 seen, although our term lists and thresholds were made by people who had read its training part. In all others a model
-was trained on the corpus's training part, and its development part coded. Intervals are bootstraps over documents.
+was trained on the corpus's training part, and its development part coded. `assertion` learns nothing, but its cues were
+written with most of these sentences at hand; when they were read for the first time, F1 of negation was 0.971 on the
+later English sentences and 0.954 on the second half of NUBes' files. Intervals are bootstraps over documents, or over
+sentences.
 
 What was compared, and why the model is as it is, is in [decisions/0008](decisions/0008-a-model-of-arrays.md).
 """,
