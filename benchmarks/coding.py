@@ -11,7 +11,7 @@ interval over documents:
 - `coding_d_sure_precision`, `_coverage`: codes that are accepted without review, and the share of gold codes that are.
 - `coding_d_calibration_error`: expected calibration error of all codes told, ten bins; `coding_d_reliability`: the
   share of right codes in each bin.
-- `coding_d_error`: the codes with most errors: how often missed, how often told wrongly, and what was told or not.
+- `coding_d_error_of_code`: the codes with most errors: how often missed, how often told wrongly, and what mostly was.
 - `coding_megabytes_per_second`: recognition and coding together, one core, CPU time, the model warm.
 
 A code is accepted where its probability passes the model's threshold, which is set on training documents alone; it is
@@ -280,7 +280,7 @@ def _report_errors(told: Sequence[tuple[frozenset[str], Answer]]) -> None:
             "code": code, "title": entry.title if entry else "", "missed": missed[code], "wrong": wrong[code],
             "mostly": f"{reason} ({times})",
         }  # fmt: skip
-        figure("coding_d_error", count, "documents", n=len(told), config=config)
+        figure("coding_d_error_of_code", count, "documents", n=len(told), config=config)
 
 
 def _figure(

@@ -114,6 +114,7 @@ def _first_line(data: bytes, path: Path) -> str:
         raise ConfigurationError(f"{path}: not a model; make one with `medpipe model build`")
     if words[1] != str(FORMAT):
         raise ConfigurationError(
-            f"{path}: a model of format {words[1]}, this medpipe reads {FORMAT}; build it anew with `medpipe model build`"
+            f"{path}: a model of format {words[1]}, while this medpipe reads {FORMAT}; build it anew with "
+            "`medpipe model build`"
         )
     return words[2][:12]

@@ -23,14 +23,14 @@ MEANINGS: Final = 4
 _LONGEST: Final = 80
 _SWAPS: Final = (
     ("ph", "f"), ("th", "t"), ("rh", "r"), ("ch", "c"), ("qu", "c"), ("k", "c"), ("y", "i"), ("ae", "e"), ("oe", "e"),
-    ("z", "c"), ("x", "s"), ("w", "v"), ("ce", "se"), ("ci", "si"), ("h", ""), ("imm", "inm"), ("sc", "s"),
+    ("z", "c"), ("x", "s"), ("w", "v"), ("ce", "se"), ("ci", "si"), ("h", ""), ("imm", "inm"), ("sc", "s"), ("mf", "nf"),
 )  # fmt: skip
 _ENDINGS: Final = tuple(
     (re.compile(f"(?:{ending})$"), short)
     for ending, short in (
         ("aciones|acion|ations|ation", "at"), ("iones|ion|ions", "i"), ("idades|idad|ities|ity", "it"),
         ("osis|oses", "os"), ("itis|itides", "it"), ("icos|icas|ico|ica|ical|ic|ics", "ic"),
-        ("osos|osas|oso|osa|ous", "os"), ("mente|ly", ""), ("ias|ia|ies|y|ie", ""), ("emas|ema|emata|em", "em"),
+        ("osos|osas|oso|osa|ous", "os"), ("mente|ly", ""), ("ias|ia|ies|ie|i", ""), ("emas|ema|emata|em", "em"),
         ("omas|oma|omata", "om"), ("ales|al|als", "al"), ("ares|ar|ary|arios|arias|ario|aria", "ar"),
         ("ivos|ivas|ivo|iva|ive", "iv"), ("antes|ante|ant|entes|ente|ent", "nt"), ("ados|adas|ado|ada|ated|ate", "at"),
         ("es|as|os|e|a|o|s|um|us", ""),
@@ -63,27 +63,11 @@ def sentence_pairs(left: Sequence[str], right: Sequence[str]) -> list[tuple[str,
     """
     if len(left) == len(right):
         return list(zip(left, right, strict=True))
-    n, m = len(left), len(right)
-    if not n or not m:
+    if not left or not right:
         return []
-    lengths = [len(s) + 1 for s in left], [len(s) + 1 for s in right]
-    ratio = sum(lengths[1]) / sum(lengths[0])
-    cost = {(0, 0): 0.0}
-    came: dict[tuple[int, int], tuple[int, int]] = {}
-    for i in range(n + 1):
-        for j in range(max(0, i * m // n - 25), min(m, i * m // n + 25) + 1):
-            if (i, j) not in cost:
-                continue
-            for down, across, extra in ((1, 1, 0.0), (1, 0, 4.0), (0, 1, 4.0), (2, 1, 1.5), (1, 2, 1.5)):
-                to = i + down, j + across
-                if to[0] > n or to[1] > m:
-                    continue
-                wanted, there = sum(lengths[0][i : to[0]]) * ratio, sum(lengths[1][j : to[1]])
-                total = cost[i, j] + extra + abs(wanted - there) / (wanted + there + 1) ** 0.5
-                if total < cost.get(to, float("inf")):
-                    cost[to], came[to] = total, (i, j)
+    came = _paths([len(s) + 1 for s in left], [len(s) + 1 for s in right])
     pairs = []
-    at = n, m
+    at = len(left), len(right)
     while at != (0, 0):
         if at not in came:
             return []
@@ -91,7 +75,32 @@ def sentence_pairs(left: Sequence[str], right: Sequence[str]) -> list[tuple[str,
         if at[0] > before[0] and at[1] > before[1]:
             pairs.append((" ".join(left[before[0] : at[0]]), " ".join(right[before[1] : at[1]])))
         at = before
-    return pairs
+    return pairs[::-1]
+
+
+_STEPS: Final = ((1, 1, 0.0), (1, 0, 4.0), (0, 1, 4.0), (2, 1, 1.5), (1, 2, 1.5))
+"""How many sentences of both sides belong together, and what it costs to think so."""
+_BAND: Final = 25
+"""Sentences by which a translation may be ahead or behind."""
+
+
+def _paths(left: Sequence[int], right: Sequence[int]) -> dict[tuple[int, int], tuple[int, int]]:
+    """The cheapest way to pair sentences of these lengths: from where each place (sentences so far) is reached."""
+    n, m = len(left), len(right)
+    ratio = sum(right) / sum(left)
+    cost = {(0, 0): 0.0}
+    came: dict[tuple[int, int], tuple[int, int]] = {}
+    places = ((i, j) for i in range(n + 1) for j in range(max(0, i * m // n - _BAND), min(m, i * m // n + _BAND) + 1))
+    for i, j in places:
+        if (i, j) not in cost:
+            continue
+        for down, across, extra in _STEPS:
+            to = i + down, j + across
+            wanted, there = sum(left[i : to[0]]) * ratio, sum(right[j : to[1]])
+            total = cost[i, j] + extra + abs(wanted - there) / (wanted + there + 1) ** 0.5
+            if to[0] <= n and to[1] <= m and total < cost.get(to, float("inf")):
+                cost[to], came[to] = total, (i, j)
+    return came
 
 
 def translations(pairs: Iterable[Pair]) -> dict[str, dict[str, float]]:
@@ -115,17 +124,17 @@ def translations(pairs: Iterable[Pair]) -> dict[str, dict[str, float]]:
         return {}
     keys = np.array(sources, np.int64) * len(right) + np.array(targets, np.int64)
     unique, inverse = np.unique(keys, return_inverse=True)
-    source, group = unique // len(right), np.array(places)
+    owner, group = unique // len(right), np.array(places)
     share = np.ones(len(unique))
     for _ in range(_ROUNDS):
         each = share[inverse]
         each /= np.bincount(group, each, place)[group]
         count = np.bincount(inverse, each, len(unique))
-        share = count / (np.bincount(source, count, len(left))[source] + _SMOOTHING)
+        share = count / (np.bincount(owner, count, len(left))[owner] + _SMOOTHING)
     words, meanings = list(left), list(right)
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for i in np.flatnonzero(share >= LEAST):
-        found[words[source[i]]][meanings[unique[i] % len(right)]] = float(share[i])
+        found[words[int(owner[i])]][meanings[int(unique[i]) % len(right)]] = float(share[i])
     return {word: dict(Counter(told).most_common(MEANINGS)) for word, told in found.items()}
 
 

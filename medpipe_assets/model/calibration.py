@@ -1,4 +1,4 @@
-"""From a ranker's log odds to probabilities that can be taken at their word, and the thresholds that follow from them."""
+"""From a ranker's log odds to probabilities that can be taken at their word, and the thresholds that follow."""
 
 from typing import Final
 
@@ -36,7 +36,8 @@ def _mean_near(log_odds: Floats, fitted: Floats, at: float) -> float:
 
 def probability(curve: Floats, log_odds: Floats) -> Floats:
     """Probabilities by a calibration curve."""
-    return np.interp(log_odds, curve[0], curve[1])
+    probabilities: Floats = np.interp(log_odds, curve[0], curve[1])
+    return probabilities
 
 
 def best_f1(probabilities: Floats, right: NDArray[np.bool_], gold: int) -> float:

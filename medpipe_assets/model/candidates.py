@@ -99,7 +99,7 @@ def in_rows(tokens: Tokens, found: Found) -> Proposed:
     inner = dictionary.inside(matches)
     at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
     documents = counts.documents[at, rank]
-    features = {
+    features: dict[str, NDArray[Any]] = {
         "precision": _precision(counts)[at],
         "annotated": counts.annotated[at],
         "share": documents / counts.total[at],
@@ -123,7 +123,7 @@ def in_bags(tokens: Tokens, found: Found, rows: Matches) -> Proposed:
     matches = Matches(*(column[known] for column in found.matches))
     counts = Counts(*(column[known] for column in found.counts))
     at, rank = np.nonzero(counts.code[:, :CODES] >= 0)
-    features = {
+    features: dict[str, NDArray[Any]] = {
         "bag_precision": _precision(counts)[at],
         "bag_gold": _share(counts.gold[at, rank], counts.occurring[at]),
         "bag_annotated": counts.annotated[at],

@@ -84,7 +84,7 @@ def compared(
 
 def _best(values: Floats, group: Places) -> Floats:
     """For each item the highest value of its group, a small number."""
-    best = np.full(int(group.max(initial=-1)) + 1, _MISSING, np.float32)
+    best: Floats = np.full(int(group.max(initial=-1)) + 1, _MISSING, np.float32)
     np.maximum.at(best, group, values)
     return best[group]
 
@@ -103,7 +103,8 @@ def _best_of_others(values: Floats, group: NDArray[Any], item: Places) -> Floats
     second = np.full(groups, _MISSING, np.float32)
     others = item != leader[group]
     np.maximum.at(second, group[others], values[others])
-    return np.where(others, top[group], second[group])
+    best: Floats = np.where(others, top[group], second[group])
+    return best
 
 
 def _beside_title(

@@ -1,4 +1,4 @@
-"""Reads a corpus in CodiEsp's layout: clinical texts, the codes of each, and the words that are the evidence of each code.
+"""Reads a corpus in CodiEsp's layout: clinical texts, the codes of each, and the words that are their evidence.
 
     DIR/text_files/NAME.txt      the text, UTF-8 (text_files_LANGUAGE for a translation)
     DIR/*D.tsv, DIR/*P.tsv       NAME, code: diagnoses (ICD-10-CM) and procedures (ICD-10-PCS)

@@ -194,7 +194,7 @@ class Counting:
             told = [each for each in self.evidence[term] if each.document != without]
             one = _counts(told, self.stands[term] - {without}, self.outermost[term] - {without}, self.gold)
             for column, value in zip(found, one, strict=True):
-                column[rows] = value
+                column[rows] = np.asarray(value)
         return found
 
 

@@ -126,7 +126,7 @@ class Finders:
         at = np.repeat(np.arange(len(stand.entry)), size)
         pair = ranges(known.pair_begin[stand.entry], size)
         met, right = counted.entries(stand.entry[at], pair)
-        features = {
+        features: dict[str, NDArray[Any]] = {
             "entry_precision": (right + 0.09) / (met + 0.3),
             "entry_met": met,
             "entry_size": (known.begin[stand.entry + 1] - known.begin[stand.entry])[at],
@@ -145,14 +145,15 @@ class Finders:
         place = np.flatnonzero(self.terms.stem[at] == stems)
         spans = likeness.queries(tokens, first, last, place, at[place], self.terms.idf[at[place]], len(self.terms.stem))
         span, code, like, rank, _ = likeness.nearest(spans, self.terms.matrix, _LIKE_TERMS, _by_term(counted))
-        proposed = [Proposed(first[span], last[span], code, {"like_term": like, "like_term_rank": rank})]
+        features: dict[str, NDArray[Any]] = {"like_term": like, "like_term_rank": rank}
+        proposed = [Proposed(first[span], last[span], code, features)]
         if stand is not None and self.entries is not None:
             place, feature, weight, idf = stand.words
             weighted = weight * idf[feature]
             spans = likeness.queries(tokens, first, last, place, feature, weighted, len(self.entries.idf))
             span, code, like, rank, kind = likeness.nearest(spans, self.matrix, _LIKE_ENTRIES, self._by_entry)
-            told_of = {"like_entry": like, "like_entry_rank": rank, "like_entry_kind": kind}
-            proposed.append(Proposed(first[span], last[span], code, told_of))
+            features = {"like_entry": like, "like_entry_rank": rank, "like_entry_kind": kind}
+            proposed.append(Proposed(first[span], last[span], code, features))
         return proposed
 
     def _by_entry(self, entry: Places, like: Floats) -> tuple[Any, ...]:

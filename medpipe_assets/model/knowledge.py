@@ -1,4 +1,4 @@
-"""Knowledge of codes beside the corpus: titles, inclusion terms, index lines and our own terms, met through their stems.
+"""Knowledge of codes beside the corpus: titles, inclusion terms, index lines and own terms, met through their stems.
 
 An entry is the set of stems of a wording, with its codes. Stems of both languages, the text's and English, are features
 side by side; a word of the text stands for its own stem and for the English ones that it translates into. An entry

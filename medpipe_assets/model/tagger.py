@@ -237,9 +237,9 @@ class Tagger:
         sums[1:] += beside[:, 1]
         where = [(i, self._marks[mark]) for i, marks in enumerate(words.marks) for mark in marks if mark in self._marks]
         if where:
-            place, row = (np.array(column) for column in zip(*where, strict=True))
+            places, row = (np.array(column) for column in zip(*where, strict=True))
             for column, beside_it in enumerate(_MARKED):
-                told = place - beside_it
+                told = places - beside_it
                 inside = (told >= 0) & (told < len(sums))
                 np.add.at(sums, told[inside], self._mark_table[row[inside], column])
         return sums

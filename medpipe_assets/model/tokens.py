@@ -40,8 +40,8 @@ _STOP: Final = {
 }
 """Words that make no difference to what a term names."""
 _DENYING: Final = {
-    "es": "no sin niega negaba descarta descartandose descarto descartar ausencia negativo negativa negativos negativas "
-    "ni tampoco",
+    "es": "no sin niega negaba descarta descartandose descarto descartar ausencia negativo negativa negativos "
+    "negativas ni tampoco",
     "en": "no not without denies denied negative absence absent never nor excluded",
 }
 _SIDES: Final = {

@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,11 +58,12 @@ Progress = Callable[[str], None]
 Spans = list[tuple[int, int]]
 
 
-class Sources(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sources:
     """What a model is built from: corpora, titles by language, the Alphabetic Index; but for documents left out."""
 
     folders: Sequence[Path]
-    titles: Mapping[str, Sequence[Path]] = {}
+    titles: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     index: Path | None = None
     left_out: frozenset[str] = frozenset()
 
@@ -184,8 +185,8 @@ def _reader(
     for i, text in enumerate(tokens):
         counted = _Without(i, learnt, numbers[i], seen, len(documents), met, right, pair_code)
         inside = candidates.inside(text, tagged[i]) if tagged and len(text.begin) else None
-        here = learnt[0].matches[i], learnt[1].matches[i]
-        found.append(finders.candidates(text, inside, counted, here, stand[i]))
+        both = learnt[0].matches[i], learnt[1].matches[i]
+        found.append(finders.candidates(text, inside, counted, both, stand[i]))
     if not any(len(each.code) for each in found):
         raise ConfigurationError("the corpus shows where none of its codes stands: there is nothing to learn")
     told(f"{kind.lower()}: ranker, on {sum(len(each.code) for each in found):,} candidates")

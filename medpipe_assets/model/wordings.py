@@ -110,7 +110,7 @@ def _side_of(title: str) -> int:
 
 def english_stems(text: str) -> list[str]:
     """The stems of English words that name something."""
-    return _STEM.stemWords([word for word in _ENGLISH_WORD.findall(folded(text)) if word not in _IDLE])
+    return list(_STEM.stemWords([word for word in _ENGLISH_WORD.findall(folded(text)) if word not in _IDLE]))
 
 
 _STEM: Final = Stemmer.Stemmer("english")
