@@ -23,7 +23,8 @@ MEANINGS: Final = 4
 _LONGEST: Final = 80
 _SWAPS: Final = (
     ("ph", "f"), ("th", "t"), ("rh", "r"), ("ch", "c"), ("qu", "c"), ("k", "c"), ("y", "i"), ("ae", "e"), ("oe", "e"),
-    ("z", "c"), ("x", "s"), ("w", "v"), ("ce", "se"), ("ci", "si"), ("h", ""), ("imm", "inm"), ("sc", "s"), ("mf", "nf"),
+    ("z", "c"), ("x", "s"), ("w", "v"), ("ce", "se"), ("ci", "si"), ("h", ""), ("imm", "inm"), ("sc", "s"),
+    ("mf", "nf"),
 )  # fmt: skip
 _ENDINGS: Final = tuple(
     (re.compile(f"(?:{ending})$"), short)

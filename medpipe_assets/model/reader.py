@@ -4,7 +4,7 @@ A `Reader` is one language and one kind of code; `load` opens a model file and k
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ from medpipe_assets.model.tokens import Integers, Tokens, Words
 Arrays = Mapping[str, NDArray[Any]]
 
 
+REMEMBERED: Final = 8
+"""Texts whose readings are kept in memory."""
 LEAST: Final = 0.005
 """Proposals less probable than this are not told."""
 
@@ -127,6 +129,7 @@ class Reader:
 
     Attributes:
         accepted: codes from this probability on give the best F1. sure: those from here on need no second look.
+        latest: texts read lately with their readings.
     """
 
     finders: Finders
@@ -136,9 +139,18 @@ class Reader:
     curve: NDArray[np.float64]
     accepted: float
     sure: float
+    latest: dict[str, Reading] = field(default_factory=dict, compare=False, repr=False)
 
     def read(self, text: str) -> Reading:
-        """A text's proposals and codes."""
+        """A text's proposals and codes. The latest texts' are remembered: what finds mentions also codes them."""
+        known = self.latest.get(text)
+        if known is None:
+            while len(self.latest) >= REMEMBERED:
+                self.latest.pop(next(iter(self.latest)))
+            known = self.latest[text] = self._read(text)
+        return known
+
+    def _read(self, text: str) -> Reading:
         if self.finders.words.full():
             self.finders.words.clear()
         tokens = self.finders.words.read(text)
