@@ -18,7 +18,8 @@ from medpipe_assets.errors import RunStopError
 from medpipe_assets.lake.lake import Lake, local_path
 from medpipe_assets.lake.maintenance import COMPACT_FROM_FILES, referenced
 from medpipe_assets.lake.schemas import STAGES
-from medpipe_assets.settings import Settings, inbox_folder, is_remote
+from medpipe_assets.model import artefact
+from medpipe_assets.settings import Settings, inbox_folder, is_remote, model_file
 
 GOOD, MISSING, BAD = "good", "missing", "bad"
 """`missing`: the line works without it, at a cost that is told. `bad`: something has to be done."""
@@ -64,7 +65,7 @@ def examine(lake: Lake | None, settings: Settings, make_engines: Callable[[], An
         lake: None where there is none yet.
         make_engines: makes the engines that the settings name.
     """
-    found = [*_software(), *_engines(settings, make_engines)]
+    found = [*_software(), *_engines(settings, make_engines), _model(settings)]
     if lake is None:
         return [*found, Finding("lake", MISSING, "there is none here yet", "medpipe run INPUT --lake DIR makes one")]
     if lake.location.is_remote:
@@ -95,6 +96,19 @@ def _engines(settings: Settings, make: Callable[[], Any]) -> Iterator[Finding]:
             yield Finding(f"{stage} engine", GOOD, f"{engine.name} {engine.version}")
     except RunStopError as error:
         yield Finding("engines", BAD, str(error), f"correct it (the profile is '{settings.profile}')")
+
+
+def _model(settings: Settings) -> Finding:
+    """The coding model, which the embedded engines do without."""
+    file = Path(model_file(settings))
+    step = "make model, or medpipe model build --corpus DIR from your own"
+    try:
+        return Finding("coding model", GOOD, f"{artefact.fingerprint(file)}, {file}")
+    except OSError:
+        cost = "mentions and codes come from the lexicon alone, and their probabilities are rough"
+        return Finding("coding model", MISSING, f"none at {file}: {cost}", step)
+    except RunStopError as error:
+        return Finding("coding model", BAD, str(error), step)
 
 
 def _permissions(lake: Lake, settings: Settings) -> Iterator[Finding]:

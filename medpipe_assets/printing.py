@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from rich.table import Table
 from medpipe_assets.inbox.engine import source_id
 from medpipe_assets.lake.location import ZONES, LakeLocation
 from medpipe_assets.running import RunResult
+from medpipe_assets.settings import Settings, model_file
 
 if TYPE_CHECKING:
     from medpipe_assets.loading import LoadResult
@@ -23,6 +25,10 @@ PIPE_WIDTH = 160
 WITHOUT_APERTIUM = (
     "Apertium is not installed, so the English beside the text is a word-by-word gloss; codes are found in the "
     "document's own language and are the same. `make engines` adds it."
+)
+WITHOUT_MODEL = (
+    "There is no coding model, so mentions and codes come from the lexicon alone. `make model` learns one from a "
+    "public corpus, `medpipe model build` from your own."
 )
 TRAITS_SHOWN = {
     "NEGATION": "negated",
@@ -71,6 +77,8 @@ def print_run(result: RunResult, names: bool) -> None:
     )
     if any(row["languages"] not in (None, "en") for row in result.documents) and not which("apertium"):
         console.print(WITHOUT_APERTIUM, highlight=False)
+    if not Path(model_file(Settings.load())).exists():
+        console.print(WITHOUT_MODEL, highlight=False)
     option = _told_lake(console, result.lake.location)
     console.print(f'  medpipe query{option} "SELECT * FROM diagnoses"', highlight=False)
     if result.documents:

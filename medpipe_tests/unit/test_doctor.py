@@ -8,6 +8,7 @@ from medpipe_assets import doctor
 from medpipe_assets.doctor import BAD, GOOD, MISSING, Finding, examine, lines
 from medpipe_assets.errors import ConfigurationError
 from medpipe_assets.lake.lake import Lake
+from medpipe_assets.model import artefact
 from medpipe_assets.settings import Settings
 from medpipe_tests.unit.lake.builders import document, put
 
@@ -64,3 +65,16 @@ def test_what_is_not_installed_is_told_with_its_cost(monkeypatch: pytest.MonkeyP
         assert told[name].state == MISSING and told[name].next_step
     assert "next: install it, too" in "\n".join(lines(told.values()))
     assert told["lake"].state == MISSING
+
+
+def test_the_coding_model_is_told_or_what_it_costs_to_have_none(tmp_path: Path) -> None:
+    file = tmp_path / "coding.model"
+
+    def told() -> Finding:
+        return {finding.about: finding for finding in examine(None, Settings(model=str(file)), engines)}["coding model"]
+
+    assert told().state == MISSING and "make model" in told().next_step
+    fingerprint = artefact.write(file, {}, {})
+    assert (told().state, told().told) == (GOOD, f"{fingerprint}, {file}")
+    file.write_bytes(b"something else")
+    assert told().state == BAD
