@@ -75,6 +75,27 @@ def test_a_second_run_does_nothing_again(graph: Graph, notes: Path) -> None:
     assert graph.content() == before
 
 
+def checked(result: dg.ExecuteInProcessResult) -> set[object]:
+    """How many documents each rule looked at."""
+    found = (e.metadata.get("documents_checked") for e in result.get_asset_check_evaluations())
+    return {value.value for value in found if value is not None}
+
+
+def test_a_run_checks_what_it_wrote_and_a_run_of_checks_alone_the_whole_day(graph: Graph, notes: Path) -> None:
+    graph.receive(notes)
+    assert checked(graph.run()) == {3}
+    (notes / "late.txt").write_text("Patient with gout.\n", encoding="utf-8")
+    graph.receive(notes)
+    assert checked(graph.run()) == {1}
+    assert checked(graph.run()) == {0}
+    assert checked(graph.run(reprocess={"check_whole_day": True})) == {4}
+    whole = graph.definitions().get_repository_def().asset_graph
+    only = graph.definitions().get_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection=whole.get(dg.AssetKey("entities")).check_keys
+    )  # fmt: skip
+    assert checked(only.execute_in_process(instance=graph.instance, partition_key=DAY.isoformat())) == {4}
+
+
 def test_a_reprocessed_document_is_done_again_and_doubles_nothing(graph: Graph, notes: Path) -> None:
     graph.receive(notes)
     graph.run()

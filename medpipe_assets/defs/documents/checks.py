@@ -75,8 +75,7 @@ def _stage_checks(stage: str) -> dg.AssetChecksDefinition:
 
 def _alone(context: dg.AssetCheckExecutionContext, stage: str) -> bool:
     """Whether a run was started for checks without their asset: whoever does that wants to know of all there is."""
-    assets = context.run.asset_selection
-    return assets is not None and dg.AssetKey(stage) not in assets
+    return dg.AssetKey(stage) not in context.op_execution_context.job_def.asset_layer.selected_asset_keys
 
 
 def _conservation_result(stage: str, balance: dict[str, Any], restricted: bool) -> dg.AssetCheckResult:
