@@ -265,7 +265,10 @@ def judge(made: Round, calm: Counter[str], kills: int, before: set[int]) -> Find
     time.sleep(0.5)  # a killed run's workers are killed by the kernel, in its own time
     found.processes = len(processes() - before)
     drafts = [path for folder in lake.location.drafts if folder.is_dir() for path in folder.iterdir()]
-    found.files = len(drafts) + sum(p.is_file() for p in Path(os.environ["TMPDIR"]).rglob("*"))
+    left = [*drafts, *(path for path in Path(os.environ["TMPDIR"]).rglob("*") if path.is_file())]
+    found.files = len(left)
+    for path in left:
+        print(f"left: {path}", file=sys.stderr)
     return found
 
 

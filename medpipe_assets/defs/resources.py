@@ -20,9 +20,10 @@ from medpipe_assets.coding.embedded import EmbeddedCoding
 from medpipe_assets.defs.aws import S3, Athena, AwsResource, PipesEmrServerless, PipesGlue, SecretsManager
 from medpipe_assets.defs.pipes import SparkResource
 from medpipe_assets.documents.intake import read_list
-from medpipe_assets.documents.line import Engines
+from medpipe_assets.documents.line import Engines, stages
 from medpipe_assets.documents.pool import PoolSettings, where
-from medpipe_assets.documents.stage import ChunkSettings, Selection
+from medpipe_assets.documents.stage import ChunkSettings, Selection, Stage
+from medpipe_assets.documents.versions import announce
 from medpipe_assets.errors import ConfigurationError, RunStopError, no_room
 from medpipe_assets.etlt.engines import LOCAL, Engine, with_athena
 from medpipe_assets.etlt.tables import open_lake
@@ -260,6 +261,7 @@ class EnginesResource(dg.ConfigurableResource[Engines]):
     profile: str = ""
     budget: float | None = None
     _engines: Engines | None = PrivateAttr(default=None)
+    _announced: bool = PrivateAttr(default=False)
 
     def open(self, location: LakeLocation) -> Engines:
         """The engines, made once a run: they share the run's budget and rates."""
@@ -269,6 +271,14 @@ class EnginesResource(dg.ConfigurableResource[Engines]):
                 settings = settings.model_copy(update={"budget_dollars": self.budget})
             self._engines = make_engines(settings, location)
         return self._engines
+
+    def stages(self, lake: Lake) -> dict[str, Stage]:
+        """The line's stages by these engines; the first time, the lake is told that a run begins with them."""
+        made = stages(self.open(lake.location), lake.raw)
+        if not self._announced:
+            announce(lake, {name: stage.version for name, stage in made.items()})
+            self._announced = True
+        return made
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._engines is not None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medpipe_assets.documents.pool import Place, PoolSettings, map_tasks
+from medpipe_assets.documents.versions import wanted
 from medpipe_assets.errors import DocumentError, Reason, RunStopError
 from medpipe_assets.lake import quarantine
 from medpipe_assets.lake.lake import Lake, columns_to_table, conform
@@ -23,6 +24,7 @@ from medpipe_assets.lake.leases import Lease
 from medpipe_assets.lake.ledger import (
     DONE,
     QUARANTINED,
+    Verdict,
     Work,
     inputs_of,
     read_vouched,
@@ -209,6 +211,7 @@ def run_stage(
         if gone := own.keys() - inputs.keys():
             with lake.leases.commit(lease):
                 withdraw(lake, stage.name, day, gone)
+        inputs = _less_newer(lake, stage, inputs, own)
         work = work_list(inputs, own, stage.version, only=selection.only, force=selection.force)
         progress.begin(stage.name, len(work.input_versions))
         if work.input_versions:
@@ -221,6 +224,14 @@ def run_stage(
                 sweep(lake, stage.name, day)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _less_newer(lake: Lake, stage: Stage, inputs: dict[str, str], own: Mapping[str, Verdict]) -> dict[str, str]:
+    """The inputs, less what a run that began after this one has done already by a version of its own."""
+    newer = wanted(lake, stage.name)
+    if newer in (None, stage.version):
+        return inputs
+    return {d: version for d, version in inputs.items() if d not in own or own[d].stage_version != newer}
 
 
 def _prepare(lake: Lake, stage: Stage, day: dt.date, work: Work, settings: ChunkSettings) -> None:

@@ -19,7 +19,6 @@ from medpipe_assets.defs.resources import (
 )
 from medpipe_assets.documents.consumers import ConsumerReport, rebuild
 from medpipe_assets.documents.intake import take_in
-from medpipe_assets.documents.line import stages
 from medpipe_assets.documents.soundness import forget_checks
 from medpipe_assets.documents.stage import StageReport, run_stage
 from medpipe_assets.documents.word_documents import NAME, translate_word_documents
@@ -136,7 +135,7 @@ def _stage_asset(stage: str, upstream: str | None, code_version: str) -> dg.Asse
             selection = reprocess.selection(opened, stage)
             report = StageReport(stage)
             in_force = engines.open(opened.location)
-            made = stages(in_force, opened.raw)[stage]
+            made = engines.stages(opened)[stage]
             if selection is not None:
                 report = run_stage(
                     opened,

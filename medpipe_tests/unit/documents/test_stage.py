@@ -13,6 +13,7 @@ import pytest
 
 from medpipe_assets.documents.pool import Place, PoolSettings
 from medpipe_assets.documents.stage import ChunkSettings, Output, Selection, Task, run_stage
+from medpipe_assets.documents.versions import announce
 from medpipe_assets.errors import DocumentError, Reason
 from medpipe_assets.lake.lake import Lake
 from medpipe_assets.lake.leases import LeaseLostError
@@ -154,6 +155,28 @@ def test_a_new_version_replaces_the_rows(lake: Lake) -> None:
     assert lake.read("pages").num_rows == lake.read("words").num_rows == 5
     assert conservation(lake, NAME, DAY) == DONE_ALL
     assert {v.stage_version for v in verdicts(lake, NAME).values()} == {stage(engine, "2").version}
+
+
+def test_an_older_run_that_is_still_going_undoes_nothing_of_a_newer_one(lake: Lake) -> None:
+    prepare(lake, IDS)
+    older, newer = Fake(), Fake({d: output("new", words=1) for d in IDS})
+    announce(lake, {NAME: stage(older, "1").version})
+    announce(lake, {NAME: stage(newer, "2").version})
+    run(lake, newer, version="2", selection=Selection(only=frozenset(IDS[:3])))
+    run(lake, older, version="1")
+    assert older.asked == IDS[3:], "what the newer one has not done yet is done, and done again by it"
+    run(lake, newer, version="2")
+    assert texts(lake) == {d: ["new"] for d in IDS}
+    assert conservation(lake, NAME, DAY) == DONE_ALL
+
+
+def test_going_back_to_an_older_version_is_a_new_begin(lake: Lake) -> None:
+    prepare(lake, IDS)
+    for version in ("1", "2", "1"):
+        engine = Fake()
+        announce(lake, {NAME: stage(engine, version).version})
+        run(lake, engine, version=version)
+        assert engine.asked == IDS
 
 
 def test_force_redoes_chosen_documents_and_leaves_the_others(lake: Lake) -> None:
