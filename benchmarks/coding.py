@@ -92,8 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         documents = corpus.read([options.test], options.language)
         documents = documents[:QUICK_DOCUMENTS] if options.quick else documents
         answers, seconds = tested(options, documents)
-    config = {"language": options.language, "train": " ".join(d.name for d in options.train) or "nothing"}
-    config |= {"folds": str(options.folds)} if options.folds else {}
+    config = _config(options)
     report(documents, answers, config)
     size = sum(len(d.text.encode()) for d in documents)
     figure("coding_megabytes_per_second", size / 1e6 / seconds, "MB/s", n=len(documents), config=config)
@@ -105,6 +104,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         write(options.ranking, ((d.name, c) for d, a in both for c, _ in a.ranked[DIAGNOSIS]))
     if options.evidence:
         write(options.evidence, evidence_rows(documents, answers))
+
+
+def _config(options: argparse.Namespace) -> dict[str, str]:
+    config = {"language": options.language, "train": " ".join(d.name for d in options.train) or "nothing"}
+    return config | ({"folds": str(options.folds)} if options.folds else {})
 
 
 def tested(
@@ -125,7 +129,7 @@ def tested(
         begun = time.perf_counter()
         with quiet_stdout():
             artefact.write(path, *training.build(sources, [options.language]))
-        figure("coding_build_seconds", time.perf_counter() - begun, "seconds")
+        figure("coding_build_seconds", time.perf_counter() - begun, "seconds", config=_config(options))
         return coded(documents, options.language, str(path))
 
 

@@ -130,3 +130,12 @@ def test_a_probable_code_is_not_rolled_up(monkeypatch: pytest.MonkeyPatch) -> No
 def test_codes_without_a_common_category_are_not_rolled_up(monkeypatch: pytest.MonkeyPatch) -> None:
     known = learnt(Proposal(0, 9, "e11.9", 0.3), Proposal(0, 9, "i10", 0.3))
     assert {c.rolled_up_from for c in read_by(known, "diabetes 2", monkeypatch).candidates[0]} == {None}
+
+
+def test_a_term_that_a_model_thinks_nothing_of_is_shown_to_a_person_and_not_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert coded("asma", language="es").codes[0].accepted
+    coding = read_by(learnt(), "asma", monkeypatch)
+    assert all(c.review for c in coding.candidates[0])
+    assert [(c.code, c.accepted) for c in coding.codes] == [("J45.909", False)]
