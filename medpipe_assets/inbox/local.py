@@ -21,20 +21,21 @@ class LocalInbox:
 
     Args:
         paths: files and folders.
-        settle_seconds: leave out files changed within so many seconds: they may still be being copied.
+        settle_seconds: leave out files changed within so many seconds: they may still be being copied. One that was
+            changed in the future was not changed now: the clock was set back, or its maker's is fast.
     """
 
     paths: tuple[Path, ...]
     settle_seconds: float = 0.0
 
     def arrivals(self) -> Iterator[Arrival]:
-        youngest = time.time() - self.settle_seconds
+        now = time.time()
         for file in _files(self.paths):
             try:
                 status = file.stat()
             except OSError:
                 continue  # gone since it was listed
-            if not self.settle_seconds or max(status.st_mtime, status.st_ctime) <= youngest:
+            if not any(abs(now - changed) < self.settle_seconds for changed in (status.st_mtime, status.st_ctime)):
                 yield Arrival(file.as_uri(), _version(status), status.st_size)
 
 

@@ -3,6 +3,9 @@
 `python -m benchmarks.power_cuts` does the same 200 times, and kills whole runs and the daemon, too.
 """
 
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,8 +20,12 @@ from benchmarks.power_cuts import (
     line,
     prepare,
     processes,
+    start,
     undisturbed,
+    whole_run,
 )
+from medpipe_assets.lake.lake import Lake
+from medpipe_assets.lake.location import LakeLocation
 
 KILLS = 10
 
@@ -47,3 +54,44 @@ def test_a_run_goes_on_when_a_worker_is_killed() -> None:
         found = cut_worker(made, Random(7))
         found.add(judge(made, content(calm), found.kills.total(), before))
     assert found == Findings(kills=found.kills) and found.kills.total() == 1
+
+
+@pytest.mark.long
+def test_a_disk_that_is_full_fails_the_run_clearly_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    disk, notes = tmp_path / "disk", tmp_path / "notes"
+    disk.mkdir()
+    notes.mkdir()
+    for number in range(40):
+        (notes / f"{number}.txt").write_text(f"Visit {number}. Patient has asthma. " + f"word{number} " * 8000)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here: it takes root")
+    try:
+        full = _run(notes, disk / "lake")
+        assert full.returncode == 1
+        assert "make room" in full.stderr and "Traceback" not in full.stderr
+        subprocess.run(["mount", "-o", "remount,size=500m", disk], check=True)
+        assert _run(notes, disk / "lake").returncode == 0
+        lake = Lake(LakeLocation.under(disk / "lake"))
+        assert lake.read("document_summary")["status"].to_pylist() == ["coded"] * 40
+        assert not [left for folder in lake.location.drafts if folder.is_dir() for left in folder.iterdir()]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def _run(notes: Path, lake: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "medpipe_assets.cli", "run", str(notes), "--lake", str(lake), "--workers", "0"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.long
+def test_two_runs_of_one_day_at_once_both_succeed_and_double_nothing() -> None:
+    with laboratory() as folder:
+        calm, made = prepare(folder / "calm"), prepare(folder / "made")
+        undisturbed(line, calm)
+        before = processes()
+        both = [start(whole_run, made), start(whole_run, made)]
+        for process in both:
+            process.join()
+        assert [process.exitcode for process in both] == [0, 0]
+        found = judge(made, content(calm), 0, before)
+    assert found == Findings()

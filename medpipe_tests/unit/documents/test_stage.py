@@ -445,6 +445,30 @@ def test_an_engine_that_breaks_the_run_loses_a_chunk_at_most(lake: Lake) -> None
 # Two at once
 
 
+def test_a_clock_that_is_set_back_between_runs_loses_and_doubles_nothing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(lake, IDS[:3])
+    run(lake, Fake())
+    now, real = time.time, dt.datetime
+
+    class Earlier(real):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Earlier":
+            return cls.fromtimestamp(now() - 86_400, tz)
+
+    with monkeypatch.context() as back:
+        back.setattr(time, "time", lambda: now() - 86_400)
+        back.setattr(dt, "datetime", Earlier)
+        prepare(lake, IDS[3:])
+        engine = Fake({A: output("again")})
+        run(lake, engine, selection=Selection(only=frozenset([A, *IDS[3:]]), force=True))
+    assert engine.asked == [A, *IDS[3:]]
+    assert texts(lake)[A] == ["again"], "the later verdict is that of the higher fence, whatever the clocks say"
+    assert lake.read("pages").num_rows == 5
+    assert conservation(lake, NAME, DAY) == DONE_ALL
+
+
 def test_two_runs_at_once_do_the_work_once(lake: Lake) -> None:
     prepare(lake, IDS)
     engine = Fake()

@@ -1,6 +1,7 @@
 """The local inbox: what it lists and what it leaves alone, and reading a file as it was at one moment."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,13 @@ def test_a_file_that_never_holds_still_is_unreadable(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "read_bytes", read)
     assert refusal(file.as_uri()).reason == Reason.UNREADABLE
+
+
+def test_a_file_from_the_future_does_not_wait_for_its_time(tmp_path: Path) -> None:
+    """The clock was set back, or a scanner's is fast; it would be lost until then."""
+    (tmp_path / "a").write_text("x")
+    later = time.time() + 86_400
+    os.utime(tmp_path / "a", (later, later))
+    inbox = LocalInbox((tmp_path,), settle_seconds=0.05)
+    time.sleep(0.1)  # its change time, which nobody can set, is now
+    assert len(list(inbox.arrivals())) == 1
