@@ -33,7 +33,7 @@ from medpipe_tests.unit.lake.builders import put
 
 __all__ = ["moto_server"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 BUCKET = "medpipe-athena"
 LIMIT = 10_000_000

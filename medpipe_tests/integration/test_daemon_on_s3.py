@@ -105,6 +105,7 @@ def test_dead_letters_stand_in_a_remote_quarantine_until_they_are_redriven(
     assert isinstance(remote.tick(sqs_inbox_sensor), dg.SkipReason)
 
 
+@pytest.mark.long
 def test_an_alert_of_a_run_is_remembered_on_s3_and_reaches_subscribers_once(
     remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_load_tells_where_every_record_went_and_a_second_changes_nothing(lake_
     assert {name: lake.snapshot_id(name) for name in first["tables"]} == before
 
 
+@pytest.mark.long
 def test_files_that_were_loaded_on_another_day_are_told_with_that_day(lake_root: Path, tmp_path: Path) -> None:
     file, day = write(tmp_path / "one.json", hospital()), "2026-03-01"
     first = json.loads(medpipe("load", "facilities", str(file), "--day", day, "--json").splitlines()[0])

@@ -116,6 +116,7 @@ def test_what_a_document_says_of_a_patient_is_nowhere_outside_the_lake(documents
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_everything_in_the_lake_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
     station = Station(tmp_path)
     (tmp_path / "in").mkdir()

@@ -229,6 +229,7 @@ def test_a_store_out_of_reach_puts_no_document_into_quarantine_for_good(monkeypa
 NOTE = "Patient has pneumonia and hypertension. No history of diabetes.\n"
 
 
+@pytest.mark.long
 def test_the_command_line_works_on_the_lake_that_it_names(
     tmp_path: Path, clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:

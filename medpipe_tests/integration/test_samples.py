@@ -28,7 +28,7 @@ MAX_DENIED = 0.08
 """Of the codes that the truth denies (negated, a relative's, feared), the share that may be among the diagnoses."""
 
 
-@pytest.fixture(scope="module", params=["committed", "unseen"])
+@pytest.fixture(scope="module", params=["committed", pytest.param("unseen", marks=pytest.mark.long)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Graph, Truth]]:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "committed":

@@ -60,6 +60,7 @@ def test_a_run_tells_each_stage_in_metrics_without_a_word_or_a_name_of_a_documen
     assert words and not {word for word in words | {path.stem for path in inputs} if word in text}
 
 
+@pytest.mark.long
 def test_a_run_of_the_command_line_is_silent_by_default_and_never_mixes_its_answer(
     notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

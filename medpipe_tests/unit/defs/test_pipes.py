@@ -252,6 +252,7 @@ def test_a_glue_job_makes_the_table_after_a_failure_and_tells_rows_and_checks(
     assert sorted(map(str, lake.read(BY_STATE.name).to_pylist())) == by_spark
 
 
+@pytest.mark.long
 def test_a_job_that_fails_fails_the_asset_and_leaves_the_table(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +264,7 @@ def test_a_job_that_fails_fails_the_asset_and_leaves_the_table(
     assert lake.read(BY_STATE.name).num_rows == 0 and not list(lake.location.scratch.iterdir())
 
 
+@pytest.mark.long
 def test_stopping_the_run_stops_the_job(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDPIPE_GLUE_JOB", JOB)
     upload(HANGS)

@@ -105,6 +105,7 @@ def test_every_table_of_the_lake_has_hive_types() -> None:
         hive_type(pa.uint8())
 
 
+@pytest.mark.long
 def test_a_plain_table_that_was_exported_is_read_by_athena_as_it_was(aws: Aws) -> None:  # noqa: F811
     """Slashes, blanks, quotes, missing values and nested ones; exported twice, as one that was cut off would be."""
     states = [None, "N/A", "a b", "%2F", "CA", "O'Neil", "null", None]
