@@ -168,7 +168,7 @@ def test_a_bucket_that_is_not_there_is_one_clear_line(s3: Any, tmp_path: Path) -
 # --- money ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PaidRecognition(EmbeddedRecognition):
     """The embedded recogniser, at a dollar a document."""
 
@@ -183,7 +183,7 @@ class PaidRecognition(EmbeddedRecognition):
 
 @pytest.fixture
 def paid(monkeypatch: pytest.MonkeyPatch) -> None:
-    makers = {"paid": lambda given: PaidRecognition(Budget(given.settings.budget_dollars))}
+    makers = {"paid": lambda given: PaidRecognition(budget=Budget(given.settings.budget_dollars))}
     monkeypatch.setitem(ENGINES, "recognition", makers)  # type: ignore[arg-type]
     monkeypatch.setenv("MEDPIPE_RECOGNITION_ENGINE", "paid")
 
