@@ -61,7 +61,7 @@ test-all: setup ## Run the tests, the long ones and those of Spark too
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: setup ## Start the web UI on the same lake, with the daemon that watches the inbox
-	@mkdir -p "$(LAKE)" && export MEDPIPE_LAKE="$$(cd "$(LAKE)" && pwd)" && \
+	@umask 077 && mkdir -p "$(LAKE)" && export MEDPIPE_LAKE="$$(cd "$(LAKE)" && pwd)" && \
 	export DAGSTER_HOME="$${DAGSTER_HOME:-$$($(BIN)/medpipe home)}" && \
 	echo "web UI: http://$(HOST):$(PORT)   inbox: $$MEDPIPE_LAKE/inbox   stop: Ctrl-C" && \
 	exec env --default-signal=INT,TERM $(BIN)/dagster dev -w workspace.yaml -h $(HOST) -p $(PORT)

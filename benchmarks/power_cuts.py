@@ -55,6 +55,8 @@ MARK = "MEDPIPE_POWER_CUT"
 """A variable of the environment by which a round's processes are found again, whoever started them."""
 
 DAEMON_SECONDS = 240.0
+DAGSTERS = "workspace.yaml"
+"""What `dagster dev` leaves in a temporary folder of its own when it is killed: it names modules, and no document."""
 
 
 @dataclass
@@ -266,6 +268,7 @@ def judge(made: Round, calm: Counter[str], kills: int, before: set[int]) -> Find
     found.processes = len(processes() - before)
     drafts = [path for folder in lake.location.drafts if folder.is_dir() for path in folder.iterdir()]
     left = [*drafts, *(path for path in Path(os.environ["TMPDIR"]).rglob("*") if path.is_file())]
+    left = [path for path in left if path.name != DAGSTERS]
     found.files = len(left)
     for path in left:
         print(f"left: {path}", file=sys.stderr)

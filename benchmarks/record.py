@@ -33,7 +33,8 @@ class Page:
 
 
 _NAMES: Final = (
-    "aws_overhead", "bill", "documents", "extraction", "facilities", "faults", "providers", "recognition_speed",
+    "aws_overhead", "bill", "documents", "extraction", "facilities", "faults", "power_cuts", "providers",
+    "recognition_speed",
     "scale", "translation",
 )  # fmt: skip
 BENCHMARKS: Final = Page(

@@ -64,9 +64,9 @@ class ConfigurationError(RunStopError):
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_ROOM_WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded", "File too large")
+_NO_ROOM_WORDS = ("database or disk is full", "disk I/O error", "No space left on device", "Disk quota exceeded", "File too large")
 _DATABASES = ("sqlite3", "sqlalchemy", "_duckdb", "duckdb")
-"""Libraries that say it in words. No other's are listened to: the message may be a document's."""
+"""Libraries that say it in words (SQLite the second ones, where its log cannot grow). No other's are listened to: the message may be a document's."""
 
 
 def no_room(error: BaseException) -> RunStopError | None:
@@ -75,8 +75,8 @@ def no_room(error: BaseException) -> RunStopError | None:
     while cause is not None:
         if _says_no_room(cause):
             return RunStopError(
-                "the disk of the lake (or of its scratch folder) is full: make room, and give the command again; "
-                "what was committed is whole"
+                "the disk of the lake is full, or fails: make room (`df -h` tells), and give the command again; what was "
+                "committed is whole"
             )
         cause = cause.__cause__ or cause.__context__
     return None

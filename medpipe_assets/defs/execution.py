@@ -4,6 +4,7 @@ The run is recorded in the same Dagster instance that the web UI shows.
 """
 
 import datetime as dt
+import fcntl
 import logging
 import os
 import warnings
@@ -134,7 +135,7 @@ Run = Callable[[dt.date, Mapping[str, Any]], RunOutcome]
 @contextmanager
 def _materialising(location: LakeLocation, defs: Callable[[], dg.Definitions], job_name: str) -> Iterator[Run]:
     """A function that runs a job for a day, with configuration of its resources."""
-    with warnings.catch_warnings(), dg.DagsterInstance.from_ref(instance_of(location)) as instance:
+    with warnings.catch_warnings(), _opened(location) as instance:
         job = defs().resolve_job_def(job_name)
 
         def run(day: dt.date, resources: Mapping[str, Any]) -> RunOutcome:
@@ -152,6 +153,13 @@ def _materialising(location: LakeLocation, defs: Callable[[], dg.Definitions], j
             return _outcome(day, result)
 
         yield run
+
+
+def _opened(location: LakeLocation) -> dg.DagsterInstance:
+    """Dagster's instance, opened by one process at a time: two that find its databases absent would both make them."""
+    with (dagster_home(location) / ".opening").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return dg.DagsterInstance.from_ref(instance_of(location))
 
 
 def _alert(instance: dg.DagsterInstance, run_id: str, location: LakeLocation) -> None:

@@ -221,7 +221,9 @@ def _key(columns: Sequence[_Column]) -> list[str]:
     """The fewest columns, those named as keys first, whose values together are unique in the sample; else the first."""
     if not columns:
         raise DocumentError(Reason.INCONSISTENT, "no columns")
-    full = [column for column in columns if column.values and all(column.values) and "(" not in column.kind[:6]]
+    records = max(len(column.values) for column in columns)
+    there = [column for column in columns if records and len(column.values) == records and all(column.values)]
+    full = [column for column in there if "(" not in column.kind[:6]]
     likely = sorted(full, key=_unlikely)[:KEY_CANDIDATES]
     for chosen in _combinations(likely):
         rows = list(zip(*(column.values for column in chosen), strict=True))

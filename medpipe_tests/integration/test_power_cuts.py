@@ -61,9 +61,11 @@ def test_a_disk_that_is_full_fails_the_run_clearly_and_the_next_one_goes_on(tmp_
     disk, notes = tmp_path / "disk", tmp_path / "notes"
     disk.mkdir()
     notes.mkdir()
-    for number in range(40):
-        (notes / f"{number}.txt").write_text(f"Visit {number}. Patient has asthma. " + f"word{number} " * 8000)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], capture_output=True).returncode:
+    rng = Random(0)
+    for number in range(60):
+        words = " ".join(rng.randbytes(8).hex() for _ in range(4000))  # which pack badly
+        (notes / f"{number}.txt").write_text(f"Patient has asthma. {words}")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", disk], capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here: it takes root")
     try:
         full = _run(notes, disk / "lake")
@@ -72,10 +74,10 @@ def test_a_disk_that_is_full_fails_the_run_clearly_and_the_next_one_goes_on(tmp_
         subprocess.run(["mount", "-o", "remount,size=500m", disk], check=True)
         assert _run(notes, disk / "lake").returncode == 0
         lake = Lake(LakeLocation.under(disk / "lake"))
-        assert lake.read("document_summary")["status"].to_pylist() == ["coded"] * 40
+        assert lake.read("document_summary")["status"].to_pylist() == ["coded"] * 60
         assert not [left for folder in lake.location.drafts if folder.is_dir() for left in folder.iterdir()]
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "-l", disk], check=True)  # lazily: the catalog is still open in this process
 
 
 def _run(notes: Path, lake: Path) -> subprocess.CompletedProcess[str]:

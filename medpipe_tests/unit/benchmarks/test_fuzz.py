@@ -61,3 +61,7 @@ def test_a_later_picture_of_a_stack_that_is_a_bomb_is_too_large(monkeypatch: pyt
     except DocumentError as error:
         found.append(error)
     assert all(e.reason == Reason.TOO_LARGE for e in found if isinstance(e, DocumentError))
+
+
+def test_a_draft_of_a_contract_survives_fields_that_only_some_records_have() -> None:
+    assert fuzz.enter(("json", b'[{"a": {"b": 1}}, {"a": {"b": 2}, "c": "x"}, {"c": "y", "d": [1]}]')) == "read"
