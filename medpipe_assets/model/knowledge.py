@@ -272,18 +272,19 @@ def standing(known: Entries, tokens: Tokens, place: Places, feature: Integers, w
     sizes = known.bag_begin[here + 1] - known.bag_begin[here]
     bags = known.bags[ranges(known.bag_begin[here], sizes)]
     size = known.begin[bags + 1] - known.begin[bags]
-    common = np.full(len(bags), ~np.uint64(0))
-    for i in range(LONGEST):
-        has = size > i
-        common[has] &= bits[known.member[known.begin[bags[has]] + i]]
-    bags, size = bags[common > 0], size[common > 0]
+    begin = known.begin[bags]
+    common = bits[known.member[begin]]
+    for i in range(1, LONGEST):  # few entries have even two of their words in one sentence
+        common &= bits[known.member[begin + np.minimum(i, size - 1)]]
+        left = np.flatnonzero(common)
+        bags, size, begin, common = bags[left], size[left], begin[left], common[left]
     where: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for p, f, w in zip(place.tolist(), feature.tolist(), weight.tolist(), strict=True):
         where[f].append((p, w))
     sentences = tokens.sentence[tokens.content].tolist()
     found: list[tuple[int, int, int, float, int]] = []
-    for bag, count in zip(bags.tolist(), size.tolist(), strict=True):
-        members = known.member[known.begin[bag] : known.begin[bag] + count].tolist()
+    for bag, at, count in zip(bags.tolist(), begin.tolist(), size.tolist(), strict=True):
+        members = known.member[at : at + count].tolist()
         found += [(bag, *each) for each in _near([where[m] for m in members], sentences)]
     if not found:
         none = np.zeros(0, np.intp)

@@ -273,18 +273,7 @@ class _Lattice:
         scores[..., _O] = 0
         scores[filled] = emissions[place[filled]]
         self._potentials = np.exp(scores - scores.max(axis=2, keepdims=True))
-        self._forward = np.empty_like(self._potentials)
-        self._backward = np.empty_like(self._potentials)
-        alpha = np.broadcast_to(np.eye(len(LABELS))[_O], self._forward.shape[1:])
-        for row in range(rows):
-            alpha = (alpha @ self._allowed) * self._potentials[row]
-            alpha /= alpha.sum(axis=1, keepdims=True)
-            self._forward[row] = alpha
-        beta = np.ones_like(alpha)
-        for row in range(rows - 1, -1, -1):
-            self._backward[row] = beta
-            beta = (beta * self._potentials[row]) @ self._allowed.T
-            beta /= beta.sum(axis=1, keepdims=True)
+        self._forward, self._backward = _both_ways(self._potentials, self._allowed)
 
     def shares(self) -> NDArray[np.float64]:
         """The probability of each label, shape (words, labels), of all sentences' words in order."""
@@ -323,6 +312,35 @@ class _Lattice:
     def _share(self, word: int, sentence: int, label: int) -> float:
         joint = self._forward[word, sentence] * self._backward[word, sentence]
         return float(joint[label] / joint.sum())
+
+
+def _both_ways(
+    potentials: NDArray[np.float64], allowed: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Forward and backward weights of each label, shape (words, sentences, labels) as the potentials; each word's are
+    right but for a factor.
+
+    Both recursions multiply by a matrix and by the potentials, one from the first word on, one from the last word back:
+    they go side by side, as one of twice as many labels.
+    """
+    rows, sentences, labels = potentials.shape
+    step = np.zeros((2 * labels, 2 * labels))
+    step[:labels, :labels] = allowed
+    step[labels:, labels:] = allowed.T
+    both = np.concatenate([potentials, potentials[::-1]], axis=2)
+    both[0, :, :labels] *= allowed[_O]
+    for row in range(1, rows):
+        both[row] *= both[row - 1] @ step
+        if row % _SCALED == 0:
+            halves = both[row].reshape(sentences, 2, labels)
+            halves /= halves.sum(axis=2, keepdims=True)
+    backward = np.ones_like(potentials)
+    backward[:-1] = both[-2::-1, :, labels:] @ allowed.T
+    return both[..., :labels], backward
+
+
+_SCALED: Final = 4
+"""Words after which weights are brought back to a sum of one: so few that none vanishes in between."""
 
 
 def _words(text: str, marks: Iterable[Mark]) -> _Words:

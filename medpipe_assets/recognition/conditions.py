@@ -56,8 +56,7 @@ def find_learnt(text: str, language: str, model: str) -> list[Mention]:
         return []
     return [
         _condition((p.begin, p.end), p.probability, p.code)
-        for p in reader.apart(learnt.read(text).proposals)
-        if p.probability >= LEAST
+        for p in reader.apart(p for p in learnt.read(text).proposals if p.probability >= LEAST)
     ]
 
 
