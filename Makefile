@@ -73,7 +73,7 @@ model: setup ## Get the CodiEsp corpus and build the coding model from it (CORPU
 
 engines: ## Add Apertium's translators (Debian or Ubuntu, as root)
 	@if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -y -qq apertium apertium-eng-spa apertium-fr-es apertium-es-pt apertium-spa-ita; \
+		apt-get update -qq && apt-get install -y -qq apertium apertium-eng-spa apertium-fr-es apertium-es-pt apertium-spa-ita cg3; \
 	else \
 		echo "make engines needs apt-get and root: without Apertium, translation is a word-by-word gloss; codes are the same"; \
 	fi

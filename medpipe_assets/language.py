@@ -18,7 +18,7 @@ UNDETERMINED = "und"
 """ISO 639-2 code for a text that has too few letters to tell."""
 
 MIN_LETTERS = 20
-"""Letters below which the model guesses: 'Glucosa 105 mg/dL' is as Italian as it is Spanish."""
+"""Letters below which the model mostly guesses: 'Glucosa 105 mg/dL' is as Italian as it is Spanish."""
 
 _FOREIGN_LETTERS = 40
 _FOREIGN_PROBABILITY = 0.9
@@ -40,7 +40,7 @@ def identify(text: str, languages: Sequence[str] = CONFIGURED) -> str:
 
     Returns:
         One of `languages`; another ISO 639-1 code where the text is clearly in that language or script; 'und' where
-        there are fewer than `MIN_LETTERS` letters.
+        there are fewer than `MIN_LETTERS` letters and they do not surely tell.
     """
     return _judge(text, tuple(languages))[0]
 
@@ -57,7 +57,7 @@ def _judge(text: str, languages: tuple[str, ...]) -> tuple[str, float]:
     letters = _NO_LETTERS.sub("", text)
     foreign_script = _mostly_foreign_script(letters)
     if len(letters) < (MIN_LETTERS // 2 if foreign_script else MIN_LETTERS):
-        return UNDETERMINED, 0.0
+        return (UNDETERMINED, 0.0) if foreign_script or not letters else _of_few_letters(text, languages)
     code, probability = _model(()).classify(text)
     code = _CHINESE.get(code, code)
     if foreign_script and len(code) == 2:
@@ -67,6 +67,12 @@ def _judge(text: str, languages: tuple[str, ...]) -> tuple[str, float]:
         return code, float(probability)
     code, probability = _model(languages).classify(text)
     return code, float(probability)
+
+
+def _of_few_letters(text: str, languages: tuple[str, ...]) -> tuple[str, float]:
+    """A note of three words is a note: what is sure of them is taken."""
+    code, probability = _model(languages).classify(text)
+    return (code, float(probability)) if probability >= _SURE_PROBABILITY else (UNDETERMINED, 0.0)
 
 
 def _mostly_foreign_script(letters: str) -> bool:

@@ -35,7 +35,7 @@ from medpipe_assets.translation.word_documents import WordDocumentTranslation
 
 CODE_VERSIONS: Mapping[str, int] = {
     "raw_documents": 1,
-    "extracted_text": 1,
+    "extracted_text": 2,
     "translated_text": 1,
     "entities": 1,
     "icd10_mappings": 2,

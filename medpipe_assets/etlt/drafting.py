@@ -32,7 +32,7 @@ SMALL_KEY = 3
 """Columns of the widest key that is looked for."""
 KEY_CANDIDATES = 12
 _NO_KEY = ("zip", "state", "double", "date", "timestamp", "boolean")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _WRAPPER = re.compile(r'\s*\{\s*"((?:[^"\\]|\\.)+)"\s*:\s*\[\s*\{')
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 _MAX_NAME = 63

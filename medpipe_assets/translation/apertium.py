@@ -79,14 +79,21 @@ class ApertiumTranslation:
 
     @cached_property
     def routes(self) -> dict[str, tuple[str, ...]]:
-        """The pipelines to use by language, found from the mode files there are; empty without Apertium."""
+        """The pipelines to use by language, those of which all programs are there; empty without Apertium."""
         if shutil.which("apertium-wblank-mode") is None:
             return {}
         return {
             language: route
             for language, candidates in ROUTES.items()
-            if (route := next((r for r in candidates if all(self._mode(m).is_file() for m in r)), None))
+            if (route := next((r for r in candidates if all(self._runs(mode) for mode in r)), None))
         }
+
+    def _runs(self, mode: str) -> bool:
+        """Whether a pipeline is installed with all its programs: Debian's Italian one only recommends cg-proc."""
+        if not self._mode(mode).is_file():
+            return False
+        parts = self._mode(mode).read_text(encoding="utf-8").split("|")
+        return all(shutil.which(part.split()[0]) for part in parts if part.strip())
 
     @cached_property
     def version(self) -> str:

@@ -173,6 +173,7 @@ class PaidRecognition(EmbeddedRecognition):
     """The embedded recogniser, at a dollar a document."""
 
     budget: Budget
+    io_bound: bool = True
 
     def recognise(self, text: str, language: str) -> Any:
         self.budget.reserve(1.0)

@@ -35,6 +35,11 @@ def test_too_little_text_is_undetermined_and_takes_its_page_s_language(text: str
     assert identify_or(text, "es") == "es"
 
 
+@pytest.mark.parametrize(("text", "language"), [("Patient with asthma.", "en"), ("Le patient tousse", "fr")])
+def test_a_note_of_three_words_has_a_language_where_they_surely_tell(text: str, language: str) -> None:
+    assert identify(text) == language
+
+
 def test_a_segment_overrides_its_page_only_when_sure() -> None:
     assert identify_or(PAGES["en"], "es") == "en"
     assert identify_or("Glucosa basal, sodio, potasio", "es") == "es"

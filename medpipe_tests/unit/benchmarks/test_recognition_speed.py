@@ -17,4 +17,3 @@ def test_every_layer_is_measured_and_memory_too(tmp_path: Path, capsys: pytest.C
         *("recognition", "recognition_and_coding", "recognition_peak_memory", "conditions_and_assertion"),
     }
     assert all(row["value"] > 0 for row in rows.values())
-    assert rows["recognition_peak_memory"]["value"] < 500

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medpipe_assets.errors import ConfigurationError
@@ -191,6 +191,7 @@ headers = st.lists(
 
 @settings(max_examples=40)
 @given(headers=headers, rows=st.integers(1, 4))
+@example(headers=["0", "\U000114d0"], rows=1)  # a digit, but not an ASCII one
 def test_whatever_the_headers_the_draft_is_a_contract(
     tmp_path_factory: pytest.TempPathFactory, headers: list[str], rows: int
 ) -> None:

@@ -184,6 +184,16 @@ def test_nothing_is_supported_where_nothing_is_installed(tmp_path: Path) -> None
 PROGRAM = Callable[[str], ApertiumTranslation]
 
 
+def test_a_pair_of_which_a_program_is_missing_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "cg-proc" else f"/usr/bin/{name}")
+    for mode, pipeline in {
+        "spa-eng": "lt-proc -w a.bin | lt-proc b.bin",
+        "ita-spa": "lt-proc a.bin | cg-proc c.bin",
+    }.items():
+        (tmp_path / f"{mode}.mode").write_text(pipeline)
+    assert ApertiumTranslation(modes=tmp_path).routes == {"es": ("spa-eng",)}
+
+
 @pytest.fixture
 def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PROGRAM]:
     """Makes engines whose Spanish pipe is one shell script."""
@@ -196,7 +206,7 @@ def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PROGRA
         names.write_text(f"#!/bin/sh\necho '{program}'\n")
         for path in (program, names):
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        (tmp_path / "spa-eng.mode").write_text("unused")
+        (tmp_path / "spa-eng.mode").write_text("cat | cat")
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         engines.append(ApertiumTranslation(modes=tmp_path, timeout=0.5))
         return engines[-1]
