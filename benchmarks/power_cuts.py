@@ -41,7 +41,7 @@ from medpipe_assets.settings import Settings
 CHUNK = 3
 """Documents between two commits, and so the most that a kill may cost."""
 
-DOCUMENTS = 8
+DOCUMENTS = 5
 CONDITIONS = ("asthma", "gout", "migraine", "hypertension", "pneumonia", "type 2 diabetes", "anemia", "osteoporosis")
 VOLATILE = frozenset({
     "run_id", "processed_at", "received_at", "first_failed_at", "last_failed_at", "attempts", "sequence", "fence",
@@ -278,7 +278,7 @@ def judge(made: Round, calm: Counter[str], kills: int, before: set[int]) -> Find
 def cut_line(made: Round, rng: Random, seconds: float, kills: int, target: Callable[[Round, int], None]) -> Findings:
     """Kill it again and again, until it has been killed so many times or was quicker; then let it end."""
     hit = 0
-    while hit < kills and kill_at(made, start(target, made), rng.uniform(0, seconds / 2)):
+    while hit < kills and kill_at(made, start(target, made), rng.uniform(0, seconds / 3)):
         hit += 1
     undisturbed(target, made)
     return Findings(Counter({LINE if target is line else RUN: hit}))

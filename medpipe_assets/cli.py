@@ -90,7 +90,9 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: none. [default: one a core]")
 @click.option("--budget", type=click.FloatRange(0), metavar="DOLLARS", help="Most that may be paid for calls to AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--show-sources", is_flag=True, help="Name files, which may be patient data, though the output is no terminal.")
+@click.option(
+    "--show-sources", is_flag=True, help="Name files, which may be patient data, though the output is no terminal."
+)
 def run(
     inputs: tuple[str, ...],
     root: str,

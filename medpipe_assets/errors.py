@@ -64,18 +64,24 @@ class ConfigurationError(RunStopError):
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_ROOM_WORDS = ("database or disk is full", "disk I/O error", "No space left on device", "Disk quota exceeded", "File too large")
+_NO_ROOM_WORDS = (
+    "database or disk is full",
+    "disk I/O error",  # SQLite, where its log cannot grow
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+)
 _DATABASES = ("sqlite3", "sqlalchemy", "_duckdb", "duckdb")
-"""Libraries that say it in words (SQLite the second ones, where its log cannot grow). No other's are listened to: the message may be a document's."""
+"""Libraries that say it in words. No other's are listened to: the message may be a document's."""
 
 
 def no_room(error: BaseException) -> RunStopError | None:
-    """How to tell of a disk that is full, where an exception, or what it came from, says that it is; None where not."""
+    """How to tell of a full disk, where an exception, or what it came from, says that it is one; None where not."""
     cause: BaseException | None = error
     while cause is not None:
         if _says_no_room(cause):
             return RunStopError(
-                "the disk of the lake is full, or fails: make room (`df -h` tells), and give the command again; what was "
+                "the disk of the lake is full, or fails: make room (see `df -h`), and give the command again; what was "
                 "committed is whole"
             )
         cause = cause.__cause__ or cause.__context__

@@ -32,7 +32,7 @@ def tighten(folder: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are not there, for their owner alone: `parents` of mkdir go by the umask."""
+    """Make a folder, and those above it that are not there, for their owner alone; mkdir would go by the umask."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

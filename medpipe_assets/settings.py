@@ -42,7 +42,9 @@ class Settings(BaseSettings):
         default=900.0, gt=0, description="longest for one document in a worker, seconds; each page that is done adds 30"
     )
     task_memory_mb: int = Field(
-        default=2048, ge=0, description="most memory that a document may take in a worker, MiB; 0: any. OCR takes up to 1,000"
+        default=2048,
+        ge=0,
+        description="most memory that a document may take in a worker, MiB; 0: any. OCR takes up to 1,000",
     )
     chunk_documents: int = Field(default=500, ge=1, description="most documents between two commits")
     chunk_seconds: float = Field(default=20.0, gt=0, description="longest time between two commits, seconds")

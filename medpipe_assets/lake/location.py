@@ -133,9 +133,7 @@ class LakeLocation:
             try:
                 make_folder(folder)
                 if folder != self.home and not tighten(folder):
-                    _log.warning(
-                        "others can look into %s, where patient data is, and it is not ours to close", folder
-                    )
+                    _log.warning("others can look into %s, where patient data is, and it is not ours to close", folder)
             except OSError as error:
                 what, how = ("its home", "MEDPIPE_HOME") if self.is_remote else ("the lake", "--lake or MEDPIPE_LAKE")
                 raise ConfigurationError(
