@@ -1,11 +1,14 @@
 -- One row a document and asserted code, for documents that are the latest of at least one source.
 -- The evidence is the first asserted mention in reading order that has the code among its candidates.
+-- A code that is not accepted is here only as the best that some mention has: for a person to judge. Others stay in
+-- icd10_mappings and document_codes.
 with supported as (
     select
         m.document_id,
         m.ingest_date,
         m.code_system,
         m.code,
+        m.rank,
         m.description,
         m.billable,
         m.review,
@@ -44,4 +47,4 @@ select
 from supported s
 join document_codes c on c.document_id = s.document_id and c.code_system = s.code_system and c.code = s.code
 join current_documents d on d.document_id = s.document_id
-where s.evidence_rank = 1 and c.asserted
+where s.evidence_rank = 1 and c.asserted and (c.accepted or s.rank = 1)
