@@ -13,12 +13,13 @@ how often the second of several codes is right, as a share of how often the firs
 """
 
 import csv
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from medpipe_assets.coding import icd10cm, validity
 from medpipe_assets.coding.engine import Candidate, CodableMention, CodableText, Coding, DocumentCode
@@ -94,10 +95,15 @@ class _Learnt:
         """The proposals for a mention, each code once, best first: those of a span that lies inside it."""
         begin, end = mention.spans[0][0], mention.spans[-1][1]
         best: dict[str, Proposal] = {}
-        for p in self.reading.proposals:
-            if begin <= p.begin and p.end <= end and p.probability >= LEAST:
+        first, behind = (bisect_left(self.reading.proposals, place, key=_begin) for place in (begin, end))
+        for p in self.reading.proposals[first:behind]:
+            if p.end <= end and p.probability >= LEAST:
                 best[p.code] = max(p, best.get(p.code, p), key=lambda each: each.probability)
         return sorted(best.values(), key=lambda p: -p.probability)
+
+
+def _begin(proposal: Proposal) -> int:
+    return proposal.begin
 
 
 def _candidates(
@@ -125,8 +131,10 @@ def _rolled_up(proposed: Sequence[Proposal], reader: Reader) -> Iterator[Candida
     best = proposed[0]
     family = [p for p in proposed if p.code[:3] == best.code[:3]]
     total = sum(p.probability for p in family)
-    common = validity.rolled_up(tuple(p.code for p in family)) if len(family) > 1 else None
-    if common is not None and best.probability < reader.accepted <= total and common.lower() != best.code:
+    if len(family) < 2 or not best.probability < reader.accepted <= total:
+        return
+    common = validity.rolled_up(tuple(p.code for p in family))
+    if common is not None and common.lower() != best.code:
         score = min(total, _HIGHEST)
         yield replace(candidate(common, score, "model"), rolled_up_from=icd10cm.canonical(best.code), review=True)
 
@@ -150,17 +158,38 @@ def candidate(code: str, score: float, method: str, sure: float = SURE) -> Candi
     Args:
         sure: the score from which on nobody need look at it.
     """
-    entry = icd10cm.lookup(code)
+    told = _described(code, build.fingerprint())
     return Candidate(
-        code=entry.code if entry else icd10cm.canonical(code),
-        description=entry.title if entry else "",
+        code=told.code,
+        description=told.title,
         score=score,
-        billable=entry is not None and entry.billable,
-        category=icd10cm.canonical(code)[:3],
+        billable=told.billable,
+        category=told.category,
         method=method,
-        flags=validity.flags(code),
+        flags=told.flags,
         review=score < sure,
     )
+
+
+class _Described(NamedTuple):
+    """What the code set says of a code."""
+
+    code: str
+    title: str
+    billable: bool
+    category: str
+    flags: tuple[str, ...]
+
+
+@lru_cache(maxsize=20_000)
+def _described(code: str, _fingerprint: str) -> _Described:
+    """A code by the code set; the fingerprint tells files that were replaced from those before."""
+    entry = icd10cm.lookup(code)
+    written = icd10cm.canonical(code)
+    flags = validity.flags(code)
+    if entry is None:
+        return _Described(written, "", False, written[:3], flags)
+    return _Described(entry.code, entry.title, entry.billable, written[:3], flags)
 
 
 def _ranked(
@@ -181,7 +210,8 @@ def _ranked(
     for known in learnt.values():
         for code, probability in known.reading.codes:
             if probability >= LEAST:
-                read[icd10cm.canonical(code)] = max(read[icd10cm.canonical(code)], probability)
+                written = icd10cm.canonical(code)
+                read[written] = max(read[written], probability)
     threshold = min((known.reader.accepted for known in learnt.values()), default=ACCEPTED)
     codes = []
     for code in {*support, *read}:

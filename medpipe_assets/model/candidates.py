@@ -41,6 +41,7 @@ _SPAN: Final = (
 _CODE: Final = ("prior", "code_length", "letter", "of_code", "of_category", "of_span", "of_text")
 _FOUND: Final = (*_ROW, *_BAG, *_ENTRY, *_LIKE, *_SPAN, *_CODE)
 FEATURES: Final = (*_FOUND, *comparison.FEATURES)
+_COLUMN: Final = {name: place for place, name in enumerate(FEATURES)}
 _MISSING: Final = -1.0
 
 
@@ -218,13 +219,17 @@ def together(
     new = np.ones(len(code), bool)
     new[1:] = (first[1:] != first[:-1]) | (last[1:] != last[:-1])
     span = np.cumsum(new) - 1
-    features = np.full((len(unique), len(FEATURES)), _MISSING, np.float32)
+    features = np.full((len(FEATURES), len(unique)), _MISSING, np.float32).T  # filled and asked by columns
     begin = 0
     for each in found:
         rows = inverse[begin : begin + len(each.first)]
         begin += len(each.first)
+        repeated = np.flatnonzero(np.bincount(rows, minlength=len(unique))[rows] > 1)
         for name, values in each.features.items():
-            np.maximum.at(features[:, FEATURES.index(name)], rows, values)
+            column = features[:, _COLUMN[name]]
+            column[rows] = values
+            if len(repeated):
+                np.maximum.at(column, rows[repeated], values[repeated])
     named = _span_features(tokens, words, told, first, last) | {
         "prior": prior[code],
         "code_length": codes.length[code],
@@ -235,7 +240,7 @@ def together(
         "of_text": np.full(len(code), len(code)),
     }
     for name, values in named.items():
-        features[:, FEATURES.index(name)] = values
+        features[:, _COLUMN[name]] = values
     known = {name: features[:, i] for i, name in enumerate(_FOUND)}
     features[:, len(_FOUND) :] = comparison.compared(
         tokens, words, codes.told, stands, first, last, span, code, codes.category, known

@@ -66,7 +66,7 @@ def compared(
         first, last, span, code: of each candidate; `span` numbers the spans. category: of each code.
         known: columns of other features.
     """
-    found = np.full((len(code), len(FEATURES)), _MISSING, np.float32)
+    found = np.full((len(FEATURES), len(code)), _MISSING, np.float32).T  # filled by columns
     _, which = np.unique(code, return_inverse=True)
     named: dict[str, NDArray[Any]] = {f"best_{name}": _best(known[name], which) for name in _BEST}
     precision = np.maximum(known["gold"], known["entry_precision"])

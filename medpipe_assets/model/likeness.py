@@ -18,6 +18,9 @@ NEIGHBOURS: Final = 30
 LEAST: Final = 0.2
 """What is less alike than this has at most a word in common that half of all terms have."""
 
+_APART: Final = 8.0
+"""More than a span is ever like anything: its words are few, though several of them may stand for the same."""
+
 
 def queries(
     tokens: Tokens, first: Places, last: Places, place: Places, feature: Integers, weight: Floats, features: int
@@ -53,10 +56,10 @@ def nearest(
     """
     likeness = (spans @ known).tocsr()
     alike = np.flatnonzero(likeness.data >= LEAST)
-    owner = np.searchsorted(likeness.indptr, alike, side="right") - 1
-    order = np.lexsort((-likeness.data[alike], owner))
-    alike, owner = alike[order], owner[order]
-    near = np.arange(len(owner)) - np.searchsorted(owner, owner) < NEIGHBOURS
+    begin = np.searchsorted(alike, likeness.indptr)
+    owner = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
+    alike = alike[np.argsort(owner * _APART - likeness.data[alike].astype(np.float64), kind="stable")]
+    near = np.arange(len(owner)) - begin[owner] < NEIGHBOURS
     things, values, spans_ = likeness.indices[alike[near]], likeness.data[alike[near]], owner[near]
     if not len(things):
         none = np.zeros(0, np.intp)

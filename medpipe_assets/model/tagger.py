@@ -53,7 +53,7 @@ LONGEST: Final = 30
 
 _PARAMETERS: Final = {"c1": 0.05, "c2": 0.2, "max_iterations": 120, "feature.minfreq": 2}
 _REMEMBERED: Final = 100_000
-"""How many spellings keep their rows before the table starts anew."""
+"""How many spellings, or pairs of them, keep their rows before the table starts anew."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s\x00-\x1f\x7f]|_")
 _SENTENCE_END = re.compile(r"(?<=[^\s.]{3})[.!?][\"')\]]*\s+(?=[^\sa-z])|\n\s*")
@@ -175,9 +175,7 @@ class Tagger:
             return Tagged(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
         lattice, edges = self._lattice(words)
         shares = lattice.shares()
-        begin = np.array(
-            [begin for (begin, end), word in zip(words.places, words.surfaces, strict=True) if word != BOUNDARY]
-        )
+        begin = np.delete(np.array([begin for begin, _ in words.places]), edges)
         return Tagged(
             begin, 1 - shares[:, _O], shares[:, _B] + shares[:, _U], list(_spans(words, lattice, edges, floor))
         )
@@ -207,6 +205,7 @@ class Tagger:
     def _forget(self) -> None:
         self._rows: dict[str, int] = {}
         self._folded: list[str] = []
+        self._met_pairs: dict[tuple[int, int], int] = {}
         self._seen = np.zeros((1024, len(_PLACES), len(LABELS)), np.float32)
 
     def _row(self, surface: str) -> int:
@@ -219,14 +218,22 @@ class Tagger:
         self._seen[row] = self._from_places[known].sum(axis=0)
         return row
 
+    def _met(self, first: int, second: int) -> int:
+        """The row of a pair of spellings, by theirs, in the table of pairs."""
+        row = self._pairs.get(f"{self._folded[first]} {self._folded[second]}", -1)
+        self._met_pairs[first, second] = row
+        return row
+
     def _emissions(self, words: _Words) -> Floats:
         """Weights of each label for each word, shape (words, labels)."""
         if len(self._rows) > _REMEMBERED:
             self._forget()
-        surfaces, rows, pairs = words.surfaces, self._rows, self._pairs
-        at = [rows[w] if w in rows else self._row(w) for w in surfaces]
-        folded = [self._folded[row] for row in at]
-        both = [pairs.get(f"{a} {b}", -1) for a, b in pairwise(folded)]
+        if len(self._met_pairs) > _REMEMBERED:
+            self._met_pairs.clear()
+        surfaces, known = words.surfaces, self._met_pairs
+        rows = map(self._rows.get, surfaces)
+        at = [self._row(w) if row is None else row for w, row in zip(surfaces, rows, strict=True)]
+        both = [self._met(*two) if (pair := known.get(two)) is None else pair for two in pairwise(at)]
         sums = np.zeros((len(surfaces), len(LABELS)), np.float32)
         seen = self._seen[at]
         for column, place in enumerate(_PLACES):
