@@ -67,13 +67,12 @@ def compared(
         known: columns of other features.
     """
     found = np.full((len(FEATURES), len(code)), _MISSING, np.float32).T  # filled by columns
-    _, which = np.unique(code, return_inverse=True)
-    named: dict[str, NDArray[Any]] = {f"best_{name}": _best(known[name], which) for name in _BEST}
+    named: dict[str, NDArray[Any]] = {f"best_{name}": _best(known[name], code) for name in _BEST}
     precision = np.maximum(known["gold"], known["entry_precision"])
     beside = ("like_term", known["like_term"]), ("like_entry", known["like_entry"]), ("precision", precision)
     for name, column in beside:
-        named[f"category_{name}"] = _best_of_others(column, category[code], which)
-    named["rival"] = _best_of_others(np.maximum(known["gold"], 0.9 * known["entry_precision"]), span, which)
+        named[f"category_{name}"] = _best_of_others(column, category[code], code)
+    named["rival"] = _best_of_others(np.maximum(known["gold"], 0.9 * known["entry_precision"]), span, code)
     if told is not None and stands is not None and len(code):
         named |= _beside_title(tokens, told, stands, first, last, span, code)
         named["side"] = _side(tokens, words, told, first, last, code)
@@ -82,14 +81,15 @@ def compared(
     return found
 
 
-def _best(values: Floats, group: Places) -> Floats:
+def _best(values: Floats, group: NDArray[Any]) -> Floats:
     """For each item the highest value of its group, a small number."""
     best: Floats = np.full(int(group.max(initial=-1)) + 1, _MISSING, np.float32)
     np.maximum.at(best, group, values)
-    return best[group]
+    found: Floats = best[group]
+    return found
 
 
-def _best_of_others(values: Floats, group: NDArray[Any], item: Places) -> Floats:
+def _best_of_others(values: Floats, group: NDArray[Any], item: NDArray[Any]) -> Floats:
     """For each row the highest value of its group's rows that belong to another item; _MISSING where none does.
 
     Groups and items are small numbers.

@@ -125,27 +125,30 @@ def _offsets(length: int) -> NDArray[np.intp]:
 
 _PLACES: Final = {length: _offsets(length) for length in _WINDOWS}
 """For a term of so many stems, their places after the first one's that are tried."""
+_LAST: Final = np.concatenate([places[:, -1] for places in _PLACES.values()])
+"""The last of these, of each that is tried."""
 
 
 def scattered(known: Terms, stems: Numbers, tokens: Tokens) -> Matches:
     """Every term of two stems or more whose stems stand near one another within a sentence, in any order."""
     size = len(stems)
+    if not size:
+        return Matches(*(np.zeros(0, np.intp),) * 3)
     sentence = tokens.sentence[tokens.content]
     padded = np.concatenate([stems, np.zeros(max(_WINDOWS.values()), np.uint64)])
-    window = np.arange(size)[:, None]
-    found: list[Matches] = []
+    parts = []
     for places in _PLACES.values():
-        keys = np.zeros((size, len(places)), np.uint64)
-        for column in places.T:
-            keys += padded[window + column]
-        place, row = known.rows(keys.ravel())
-        first, which = place // len(places), place % len(places)
-        last = first + places[which, -1]
-        inside = last < size
-        first, last, row = first[inside], last[inside], row[inside]
-        whole = sentence[first] == sentence[last]
-        found.append(Matches(row[whole], first[whole], last[whole]))
-    return Matches(*(np.concatenate([part[i] for part in found]) for i in range(3)))
+        keys = np.zeros((len(places), size), np.uint64)
+        for row_of_keys, offsets in zip(keys, places.tolist(), strict=True):
+            for offset in offsets:
+                row_of_keys += padded[offset : offset + size]
+        parts.append(keys.ravel())
+    place, row = known.rows(np.concatenate(parts))
+    first = place % size
+    last = first + _LAST[place // size]
+    inside = np.flatnonzero(last < size)
+    whole = inside[sentence[first[inside]] == sentence[last[inside]]]
+    return Matches(row[whole], first[whole], last[whole])
 
 
 class Evidence(NamedTuple):

@@ -283,9 +283,12 @@ def standing(known: Entries, tokens: Tokens, place: Places, feature: Integers, w
         where[f].append((p, w))
     sentences = tokens.sentence[tokens.content].tolist()
     found: list[tuple[int, int, int, float, int]] = []
-    for bag, at, count in zip(bags.tolist(), begin.tolist(), size.tolist(), strict=True):
-        members = known.member[at : at + count].tolist()
-        found += [(bag, *each) for each in _near([where[m] for m in members], sentences)]
+    for bag, at, count, member in zip(*map(np.ndarray.tolist, (bags, begin, size, known.member[begin])), strict=True):
+        if count == 1:
+            found += [(bag, p, p, w, 0) for p, w in where[member]]
+        else:
+            members = known.member[at : at + count].tolist()
+            found += [(bag, *each) for each in _near([where[m] for m in members], sentences)]
     if not found:
         none = np.zeros(0, np.intp)
         return Standing(none, none, none, np.zeros(0, np.float32), none)
@@ -297,11 +300,7 @@ def standing(known: Entries, tokens: Tokens, place: Places, feature: Integers, w
 
 
 def _near(places: list[list[tuple[int, float]]], sentences: Sequence[int]) -> Iterable[tuple[int, int, float, int]]:
-    """Where words of all members stand near one another: first and last place, weakest weight, words between."""
-    if len(places) == 1:
-        for p, w in places[0]:
-            yield p, p, w, 0
-        return
+    """Where words of all members, of several, stand together: first and last place, weakest weight, words between."""
     lead = min(range(len(places)), key=lambda i: len(places[i]))
     reach = len(places) + GAP
     seen: set[tuple[int, int]] = set()

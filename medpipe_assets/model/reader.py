@@ -99,14 +99,16 @@ def _marks_of_entries(tokens: Tokens, stand: Standing, finders: Finders) -> Iter
     letter = finders.codes.letter[known.pair_code[known.pair_begin[stand.entry]]]
     near = stand.gap <= _NEAR
     order = np.lexsort((stand.first, -stand.weight, -size))
+    order = order[near[order]]
+    columns = stand.first[order], stand.last[order], np.minimum(size, _LONG)[order], letter[order]
     taken: set[int] = set()
-    for i in order[near[order]].tolist():
-        places = range(int(stand.first[i]), int(stand.last[i]) + 1)
+    for first, last, length, chapter in zip(*map(np.ndarray.tolist, columns), strict=True):
+        places = range(first, last + 1)
         if taken.isdisjoint(places):
             taken.update(places)
-            begin, end = int(tokens.begin[stand.first[i]]), int(tokens.end[stand.last[i]])
-            yield begin, end, f"length {min(int(size[i]), _LONG)}"
-            yield begin, end, f"chapter {letter[i]}"
+            begin, end = int(tokens.begin[first]), int(tokens.end[last])
+            yield begin, end, f"length {length}"
+            yield begin, end, f"chapter {chapter}"
 
 
 def _marks_of_terms(tokens: Tokens, matches: dictionary.Matches, counts: Counts) -> list[Mark]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int32]
 Numbers = NDArray[np.uint64]
 
-_TOKEN: Final = re.compile(r"[^\W_]+|[^\w\s]|_")
+_TOKEN: Final = re.compile(r"([^\W_]+|[^\w\s]|_)")
 SENTENCE_END: Final = re.compile(r"(?<=[^\s.]{2})[.]\s+|\n+")
 """Ends of sentences: a full stop behind two characters (not an initial) before space, and line ends."""
 
@@ -148,17 +148,18 @@ class Words:
 
     def read(self, text: str) -> Tokens:
         """A text's tokens; words not met before get their rows."""
-        spans = [match.span() for match in _TOKEN.finditer(text)]
-        written = [text[begin:end] for begin, end in spans]
-        places = np.array(spans, dtype=np.int32).reshape(-1, 2)
+        pieces = _TOKEN.split(text)  # what stands between tokens, and tokens, in turn
+        written = pieces[1::2]
+        ends = np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)))
+        begin, end = ends[:-1:2].astype(np.int32), ends[1::2].astype(np.int32)
         breaks = np.array([match.end() for match in SENTENCE_END.finditer(text)], dtype=np.int32)
-        sentence = np.searchsorted(breaks, places[:, 0], side="right").astype(np.int32)
+        sentence = np.searchsorted(breaks, begin, side="right").astype(np.int32)
         rows = list(map(self._row.get, written))
         if None in rows:
             rows = [self._met(word) if row is None else row for word, row in zip(written, rows, strict=True)]
         word = np.array(rows, dtype=np.int32)
         content = np.flatnonzero(self.content.rows[word]) if len(word) else np.zeros(0, np.intp)
-        return Tokens(text, places[:, 0], places[:, 1], sentence, word, content)
+        return Tokens(text, begin, end, sentence, word, content)
 
     def full(self) -> bool:
         """Whether so many words were met that it is time for `clear`."""
