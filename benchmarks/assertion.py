@@ -31,7 +31,7 @@ from medpipe_assets.recognition import conditions
 from medpipe_assets.recognition.assertion import assertion
 from medpipe_assets.recognition.engine import Offsets
 
-NUBES = Path(os.environ.get("MEDPIPE_CORPORA", "../shared/data")) / "negation_es"
+NUBES = Path(os.environ.get("MEDPIPE_CORPORA", "corpora")) / "negation_es"
 SENTENCES = [Path(__file__).parent / "data" / name for name in ("negation_en.tsv", "negation_en_later.tsv")]
 QUICK_MENTIONS = 1_000
 AROUND = 120

@@ -24,7 +24,7 @@ from medpipe_assets.model.tagger import Mark, Tagger, best
 from medpipe_assets.recognition import conditions
 from medpipe_assets.recognition.engine import Offsets
 
-CORPUS = Path(os.environ.get("MEDPIPE_CORPORA", "../shared/data")) / "ncbi_disease"
+CORPUS = Path(os.environ.get("MEDPIPE_CORPORA", "corpora")) / "ncbi_disease"
 TRAIN, DEVELOPMENT = CORPUS / "NCBItrainset_corpus.txt", CORPUS / "NCBIdevelopset_corpus.txt"
 LANGUAGE = "en"
 QUICK_ABSTRACTS = 60

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
-CORPORA: Final = Path(os.environ.get("MEDPIPE_CORPORA", "../shared/data"))
+CORPORA: Final = Path(os.environ.get("MEDPIPE_CORPORA", "corpora"))
 
 
 @dataclass(frozen=True, slots=True)

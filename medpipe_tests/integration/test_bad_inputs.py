@@ -26,7 +26,7 @@ STAGES = ("raw_documents", "extracted_text")
 POOL = PoolSettings(workers=2, task_seconds=120, memory_bytes=512 << 20)
 OCR_POOL = PoolSettings(workers=2, task_seconds=120, memory_bytes=2 << 30)
 UNUSED: Any = SimpleNamespace(name="unused", version="1")
-CORPORA = Path(os.environ.get("MEDPIPE_CORPORA", "../shared/data"))
+CORPORA = Path(os.environ.get("MEDPIPE_CORPORA", "corpora"))
 
 
 def extracted(lake: Lake, folder: Path, pool: PoolSettings = OCR_POOL) -> None:

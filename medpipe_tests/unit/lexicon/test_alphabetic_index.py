@@ -78,7 +78,7 @@ def test_a_missing_index_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.corpora
 def test_the_index_of_2025_is_read_whole() -> None:
-    path = Path(os.environ.get("MEDPIPE_CORPORA", "../shared/data")) / "icd10" / "icd10cm_index_2025.csv"
+    path = Path(os.environ.get("MEDPIPE_CORPORA", "corpora")) / "icd10" / "icd10cm_index_2025.csv"
     if not path.is_file():
         pytest.skip("needs the development corpora: set MEDPIPE_CORPORA")
     entries = read(path)
