@@ -101,8 +101,8 @@ def test_a_full_disk_is_no_documents_fault() -> None:
     assert isinstance(result, RunStopError) and "make room" in str(result)
 
 
-def test_what_crashed_is_tried_again_when_the_others_are_done() -> None:
-    tasks = [("count and abort", ""), *((str(n), "") for n in range(6))]
+def test_what_crashed_is_tried_again_when_the_others_are_done(tmp_path: Path) -> None:
+    tasks = [("count and abort", str(tmp_path)), *((str(n), "") for n in range(6))]
     assert [task for task, _ in map_tasks(run, tasks, TWO)][-1] == tasks[0]
 
 
