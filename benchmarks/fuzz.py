@@ -244,7 +244,7 @@ def with_atheris(door: str, seconds: float) -> None:
     with atheris.instrument_imports():
         from medpipe_assets.etlt import drift  # noqa: F401 - imported to be instrumented
         from medpipe_assets.extraction import archive, html, plain_text, rtf, word_processing  # noqa: F401 - likewise
-        from medpipe_assets.inbox import notifications  # noqa: F401
+        from medpipe_assets.inbox import notifications  # noqa: F401 - likewise
 
     atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}"], lambda data: enter((door, bytes(data))) and None)
     atheris.Fuzz()
